@@ -1,0 +1,1 @@
+"""Order and waiting, nothing else: whole releases and rollbacks as Prefect flows."""

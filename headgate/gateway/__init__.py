@@ -1,0 +1,1 @@
+"""The gateway: a topology as Envoy configuration. It starts nothing."""

@@ -1,0 +1,385 @@
+"""What can happen to a release and to an environment, and what state follows from it. Pure folds over facts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from functools import reduce
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from headgate.gates import Verdict
+from headgate.plan import Plan
+from headgate.topology import Digest, Topology
+from headgate.values import Value
+
+
+class Outcome(StrEnum):
+    """How a release ended."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    """Traffic had moved (or been copied) and went back to stable."""
+    TURNED_BACK = "turned back"
+    """A check said no before any traffic."""
+    ABORTED = "aborted"
+    """A person ended it; traffic went back to stable."""
+
+
+class CheckResult(Value):
+    """What one check found, with its numbers."""
+
+    check: str
+    """Name, for example `golden`, `determinism`, `data: inputs`."""
+    passed: bool
+    summary: str
+    """One sentence with the deciding numbers."""
+    numbers: dict[str, float] = {}
+    details: tuple[str, ...] = ()
+    """Lines for a person: which case, which row, expected and found. At most 20."""
+    warning: bool = False
+    """True when it did not pass cleanly but does not block."""
+
+
+# -- facts of a release
+
+
+class Requested(Value):
+    """Someone asked for this plan; `source` names the content that was asked for (digest of the folder, or a bundle)."""
+
+    kind: Literal["requested"] = "requested"
+    plan: Plan
+    source: Digest
+    model: str
+    version: str
+
+
+class Entered(Value):
+    """A process took the release up; older attempts must stop when they see a newer one."""
+
+    kind: Literal["entered"] = "entered"
+    attempt: int = Field(ge=1)
+    process: str = ""
+    """Host and pid, for people."""
+
+
+class Compiled(Value):
+    """The bundle exists in the store, whole and verified; `stable` is what it will be compared with."""
+
+    kind: Literal["compiled"] = "compiled"
+    bundle: Digest
+    stable: Digest | None
+    stable_replicas: int = 1
+    provenance: dict[str, str] = {}
+    """Source commit, toolchain, dependency lock and the like."""
+
+
+class Checked(Value):
+    """A check ran."""
+
+    kind: Literal["checked"] = "checked"
+    result: CheckResult
+
+
+class Staged(Value):
+    """The candidate runs beside stable, answers its health and golden probes, and gets no traffic."""
+
+    kind: Literal["staged"] = "staged"
+    revision: int
+    summary: str = ""
+
+
+class Began(Value):
+    """A step's topology is what callers get since `at` of this entry."""
+
+    kind: Literal["began"] = "began"
+    step: str
+    revision: int
+    weight: float = Field(ge=0, le=1)
+    """The candidate's share under this revision."""
+    mirror: float = Field(ge=0, le=1)
+    judged_from: datetime
+    """Observations before this are warm-up."""
+
+
+class Observed(Value):
+    """Evidence since the last such fact, and how far the logs were read: one entry, so that neither is lost alone."""
+
+    kind: Literal["observed"] = "observed"
+    step: str
+    evidence: Digest
+    """Blob with the evidence (delta) in its canonical JSON form."""
+    cursor: dict[str, Any]
+    """Where reading goes on."""
+    watermark: datetime
+    """Blocks that ended before this are closed."""
+    late: int = 0
+    """Lines that came after their block was closed, since the last such fact."""
+
+
+class Judged(Value):
+    """The judge said this, from all evidence up to `watermark`."""
+
+    kind: Literal["judged"] = "judged"
+    step: str
+    verdict: Verdict
+    watermark: datetime
+
+
+class Passed(Value):
+    """A step is done; the walk goes on."""
+
+    kind: Literal["passed"] = "passed"
+    step: str
+
+
+class Decided(Value):
+    """How this release will end, and why; from here on only that end is carried out."""
+
+    kind: Literal["decided"] = "decided"
+    outcome: Outcome
+    reason: str
+
+
+class Concluded(Value):
+    """The end is carried out: this is what serves, confirmed by a probe."""
+
+    kind: Literal["concluded"] = "concluded"
+    outcome: Outcome
+    serving: Digest | None
+    revision: int = 0
+
+
+class Approved(Value):
+    """A person let this bundle pass."""
+
+    kind: Literal["approved"] = "approved"
+    bundle: Digest
+    note: str = ""
+
+
+class Declined(Value):
+    """A person refused this bundle; terminal."""
+
+    kind: Literal["declined"] = "declined"
+    bundle: Digest
+    reason: str
+
+
+class Paused(Value):
+    """Hold the walk where it is; gates that prove harm still act."""
+
+    kind: Literal["paused"] = "paused"
+    reason: str = ""
+
+
+class Resumed(Value):
+    """Go on."""
+
+    kind: Literal["resumed"] = "resumed"
+
+
+class Aborted(Value):
+    """End it; traffic goes back to stable."""
+
+    kind: Literal["aborted"] = "aborted"
+    reason: str
+
+
+class Reported(Value):
+    """The page and its numbers are in the store."""
+
+    kind: Literal["reported"] = "reported"
+    page: str
+    numbers: str
+
+
+Fact = Annotated[
+    Requested
+    | Entered
+    | Compiled
+    | Checked
+    | Staged
+    | Began
+    | Observed
+    | Judged
+    | Passed
+    | Decided
+    | Concluded
+    | Approved
+    | Declined
+    | Paused
+    | Resumed
+    | Aborted
+    | Reported,
+    Field(discriminator="kind"),
+]
+FACT: TypeAdapter[Fact] = TypeAdapter(Fact)
+
+
+class Phase(StrEnum):
+    """Where a release is. Each is a pure function of its facts."""
+
+    REQUESTED = "requested"
+    COMPILED = "compiled"
+    STAGED = "staged"
+    BAKING = "baking"
+    """A step's topology is live."""
+    DECIDED = "decided"
+    """Its end is known and being carried out."""
+    CONCLUDED = "concluded"
+
+
+class Release(Value):
+    """The state of one release: what its facts add up to."""
+
+    requested: Requested | None = None
+    attempt: int = 0
+    compiled: Compiled | None = None
+    checks: tuple[CheckResult, ...] = ()
+    staged: Staged | None = None
+    began: tuple[Began, ...] = ()
+    observed: tuple[Observed, ...] = ()
+    verdict: Judged | None = None
+    passed: tuple[str, ...] = ()
+    approved: Approved | None = None
+    declined: Declined | None = None
+    paused: bool = False
+    aborted: Aborted | None = None
+    decided: Decided | None = None
+    concluded: Concluded | None = None
+    reported: Reported | None = None
+
+    def after(self, fact: Fact) -> Release:
+        """The state once `fact` has happened too. Facts after the end change nothing but the report."""
+        match fact:
+            case Requested():
+                return self.model_copy(update={"requested": self.requested or fact})
+            case Entered():
+                return self.model_copy(update={"attempt": max(self.attempt, fact.attempt)})
+            case Compiled():
+                return self.model_copy(update={"compiled": self.compiled or fact})
+            case Checked():
+                others = tuple(check for check in self.checks if check.check != fact.result.check)
+                return self.model_copy(update={"checks": (*others, fact.result)})
+            case Staged():
+                return self.model_copy(update={"staged": fact})
+            case Began():
+                return self.model_copy(update={"began": (*self.began, fact)})
+            case Observed():
+                return self.model_copy(update={"observed": (*self.observed, fact)})
+            case Judged():
+                return self.model_copy(update={"verdict": fact})
+            case Passed():
+                return self.model_copy(update={"passed": (*self.passed, fact.step)})
+            case Decided():
+                return self.model_copy(update={"decided": self.decided or fact})
+            case Concluded():
+                return self.model_copy(update={"concluded": self.concluded or fact})
+            case Approved():
+                return self.model_copy(update={"approved": fact})
+            case Declined():
+                return self.model_copy(update={"declined": self.declined or fact})
+            case Paused() | Resumed():
+                return self.model_copy(update={"paused": isinstance(fact, Paused)})
+            case Aborted():
+                return self.model_copy(update={"aborted": self.aborted or fact})
+            case Reported():
+                return self.model_copy(update={"reported": fact})
+
+    @property
+    def phase(self) -> Phase:
+        """Where it is."""
+        reached = [
+            (Phase.CONCLUDED, self.concluded),
+            (Phase.DECIDED, self.decided),
+            (Phase.BAKING, self.began),
+            (Phase.STAGED, self.staged),
+            (Phase.COMPILED, self.compiled),
+        ]
+        return next((phase for phase, fact in reached if fact), Phase.REQUESTED)
+
+    def beginning_of(self, step: str) -> Began | None:
+        """The last time `step` went live."""
+        return next((began for began in reversed(self.began) if began.step == step), None)
+
+
+def release_of(facts: list[Fact]) -> Release:
+    """Fold a whole ledger."""
+    return reduce(Release.after, facts, Release())
+
+
+# -- facts of an environment, for one model
+
+
+class Claimed(Value):
+    """This release may change the environment until it frees it; it holds while the release sleeps."""
+
+    kind: Literal["claimed"] = "claimed"
+    release: str
+
+
+class Freed(Value):
+    """The release no longer holds the environment."""
+
+    kind: Literal["freed"] = "freed"
+    release: str
+
+
+class Wished(Value):
+    """The topology to make true; the sequence number of this entry is its revision. None: run nothing."""
+
+    kind: Literal["wished"] = "wished"
+    topology: Topology | None
+    because: str
+    """The release, rollback or adoption that wishes it."""
+
+
+class Seen(Value):
+    """The plane was seen to serve this revision."""
+
+    kind: Literal["seen"] = "seen"
+    revision: int
+    serving: Digest | None
+
+
+class Quarantined(Value):
+    """This bundle failed here and never serves here again."""
+
+    kind: Literal["quarantined"] = "quarantined"
+    bundle: Digest
+    release: str
+    reason: str
+
+
+EnvironmentFact = Annotated[Claimed | Freed | Wished | Seen | Quarantined, Field(discriminator="kind")]
+ENVIRONMENT_FACT: TypeAdapter[EnvironmentFact] = TypeAdapter(EnvironmentFact)
+
+
+class Serving(Value):
+    """What one environment does for one model: what its facts add up to."""
+
+    claim: str | None = None
+    """The open release, if any."""
+    revision: int = 0
+    topology: Topology | None = None
+    """The last wish."""
+    seen: int = 0
+    """The last revision that was seen to serve."""
+    quarantined: dict[str, str] = {}
+    """Bundle digest to reason."""
+
+    def after(self, seq: int, fact: EnvironmentFact) -> Serving:
+        """The state once `fact`, entry number `seq`, has happened too."""
+        match fact:
+            case Claimed():
+                return self.model_copy(update={"claim": fact.release})
+            case Freed():
+                return self.model_copy(update={"claim": None if self.claim == fact.release else self.claim})
+            case Wished():
+                return self.model_copy(update={"revision": seq, "topology": fact.topology})
+            case Seen():
+                return self.model_copy(update={"seen": max(self.seen, fact.revision)})
+            case Quarantined():
+                return self.model_copy(update={"quarantined": {**self.quarantined, fact.bundle: fact.reason}})

@@ -1,0 +1,1 @@
+"""The model server: answers requests with one bundle, over the Open Inference Protocol."""

@@ -1,0 +1,169 @@
+"""Turn a plan into steps: a strategy is a function from a plan to topologies to walk through. Pure; nobody else knows their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from headgate.errors import Rejected
+from headgate.gates import Disagreement, ErrorRate
+from headgate.plan import CanaryStep, Plan, Strategy
+from headgate.topology import Digest, Topology, Variant
+from headgate.values import Value
+
+PRODUCTION = "production"
+
+
+class Step(Value):
+    """One stop of the walk: the topology to make true, and what must be proven there before the next."""
+
+    name: str
+    topology: Topology
+    errors: ErrorRate | None = None
+    disagreement: Disagreement | None = None
+    next_weight: float = Field(default=1.0, gt=0, le=1)
+    """The share that comes after this step: margins follow its blast radius."""
+    dwell_seconds: float = 0
+    dwell_requests: int = 0
+    limit_seconds: float = 3600
+
+    @property
+    def judged(self) -> bool:
+        """Whether this step waits for a verdict."""
+        return self.errors is not None or self.disagreement is not None
+
+
+def steps_of(plan: Plan, *, model: str, candidate: Digest, stable: Variant | None, salt: str) -> tuple[Step, ...]:
+    """Every step between now and promotion, which itself is `promoted(...)`.
+
+    With no stable there is nothing to compare with and nobody to protect: no steps, the candidate is promoted at once.
+    Raises `Rejected` for a direct release in production.
+    """
+    if plan.strategy is Strategy.DIRECT and plan.environment == PRODUCTION and stable:
+        raise Rejected(
+            f"plan: strategy `direct` is refused in {PRODUCTION}",
+            "choose canary, blue-green, rolling, shadow or ab; direct is for environments nobody depends on",
+        )
+    if stable is None:
+        return ()
+    beside = Topology(
+        model=model,
+        stable=stable,
+        candidate=Variant(bundle=candidate, replicas=plan.candidate_replicas),
+        salt=salt,
+    )
+    return STRATEGIES[plan.strategy](plan, beside)
+
+
+def promoted(
+    plan: Plan, *, model: str, candidate: Digest, stable: Variant | None, salt: str, now: datetime
+) -> Topology:
+    """The candidate is stable; what was stable stays warm for the probation."""
+    new = Variant(bundle=candidate, replicas=plan.replicas)
+    if stable is None or not plan.probation_seconds:
+        return Topology(model=model, stable=new, salt=salt)
+    until = now + timedelta(seconds=plan.probation_seconds)
+    return Topology(model=model, stable=new, standby=stable, standby_until=until, salt=salt)
+
+
+def direct(plan: Plan, beside: Topology) -> tuple[Step, ...]:
+    """Nothing in between."""
+    return ()
+
+
+def canary(plan: Plan, beside: Topology) -> tuple[Step, ...]:
+    """Shadow, then the schedule's shares one after the other."""
+    return shadow(plan, beside) + climb(plan, beside, plan.schedule)
+
+
+def shadow(plan: Plan, beside: Topology) -> tuple[Step, ...]:
+    """Copies only, until agreement is proven; left out when the plan copies nothing."""
+    if not plan.shadow.percent:
+        return ()
+    first = plan.schedule[0].percent / 100 if plan.strategy is Strategy.CANARY else 1.0
+    step = Step(
+        name="shadow",
+        topology=beside.model_copy(update={"mirror": plan.shadow.percent / 100}),
+        disagreement=plan.shadow.disagreement,
+        next_weight=first,
+        dwell_seconds=plan.shadow.dwell_seconds,
+        dwell_requests=plan.shadow.dwell_pairs,
+        limit_seconds=plan.shadow.limit_seconds,
+    )
+    return (step,)
+
+
+def blue_green(plan: Plan, beside: Topology) -> tuple[Step, ...]:
+    """The second side at full size and without traffic: it is smoke-tested when staged, then promoted."""
+    return shadow(plan, full_size(plan, beside))
+
+
+def rolling(plan: Plan, beside: Topology) -> tuple[Step, ...]:
+    """The share follows the servers: with n replicas, n - 1 steps of one server each."""
+    last = plan.schedule[-1]
+    shares = tuple(
+        last.model_copy(update={"percent": 100 * servers / plan.replicas}) for servers in range(1, plan.replicas)
+    )
+    steps = climb(plan, beside, shares)
+    return tuple(
+        step.model_copy(update={"topology": with_servers(step.topology, servers, plan.replicas)})
+        for servers, step in enumerate(steps, start=1)
+    )
+
+
+def ab(plan: Plan, beside: Topology) -> tuple[Step, ...]:
+    """Half of the keys for the whole time of the schedule, judged like a canary step."""
+    line = CanaryStep(
+        percent=50,
+        dwell_seconds=sum(step.dwell_seconds for step in plan.schedule),
+        dwell_requests=sum(step.dwell_requests for step in plan.schedule),
+        limit_seconds=sum(step.limit_seconds for step in plan.schedule),
+    )
+    return climb(plan, full_size(plan, beside), (line,))
+
+
+STRATEGIES: dict[Strategy, Callable[[Plan, Topology], tuple[Step, ...]]] = {
+    Strategy.DIRECT: direct,
+    Strategy.CANARY: canary,
+    Strategy.SHADOW: shadow,
+    Strategy.BLUE_GREEN: blue_green,
+    Strategy.ROLLING: rolling,
+    Strategy.AB: ab,
+}
+
+
+def climb(plan: Plan, beside: Topology, schedule: tuple[CanaryStep, ...]) -> tuple[Step, ...]:
+    """One judged step per line of the schedule; each must prove what the next share could do."""
+    shares = [line.percent / 100 for line in schedule]
+    return tuple(
+        Step(
+            name=f"canary {line.percent:g} %"
+            if plan.strategy is Strategy.CANARY
+            else f"{plan.strategy} {line.percent:g} %",
+            topology=beside.model_copy(update={"weight": share}),
+            errors=plan.errors,
+            next_weight=after,
+            dwell_seconds=line.dwell_seconds,
+            dwell_requests=line.dwell_requests,
+            limit_seconds=line.limit_seconds,
+        )
+        for line, share, after in zip(schedule, shares, [*shares[1:], 1.0], strict=True)
+    )
+
+
+def full_size(plan: Plan, beside: Topology) -> Topology:
+    """The candidate with as many servers as it will have when promoted."""
+    return with_servers(beside, plan.replicas, 2 * plan.replicas)
+
+
+def with_servers(beside: Topology, candidates: int, total: int) -> Topology:
+    """`total` servers, of which `candidates` are the candidate's."""
+    assert beside.candidate is not None
+    return beside.model_copy(
+        update={
+            "candidate": beside.candidate.model_copy(update={"replicas": candidates}),
+            "stable": beside.stable.model_copy(update={"replicas": max(1, total - candidates)}),
+        }
+    )
