@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from headgate.gates import Verdict
+from headgate.gates import Question, Verdict
 from headgate.plan import Plan
 from headgate.topology import Digest, Topology
 from headgate.values import Value
@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     """A check said no before any traffic."""
     ABORTED = "aborted"
     """A person ended it; traffic went back to stable."""
+    RESTORED = "restored"
+    """A stored bundle was made stable without checks or gates: a rollback by hand, or an adoption."""
 
 
 class CheckResult(Value):
@@ -42,6 +44,16 @@ class CheckResult(Value):
     """True when it did not pass cleanly but does not block."""
 
 
+class Intent(StrEnum):
+    """What a walk is for."""
+
+    RELEASE = "release"
+    ROLLBACK = "rollback"
+    """Back to a stored bundle; the one that is left is quarantined."""
+    ADOPTION = "adoption"
+    """A model that runs already, elsewhere, becomes the first stable."""
+
+
 # -- facts of a release
 
 
@@ -53,6 +65,7 @@ class Requested(Value):
     source: Digest
     model: str
     version: str
+    intent: Intent = Intent.RELEASE
 
 
 class Entered(Value):
@@ -123,6 +136,8 @@ class Judged(Value):
 
     kind: Literal["judged"] = "judged"
     step: str
+    question: Question
+    """What was asked: with it and the evidence anyone can judge again."""
     verdict: Verdict
     watermark: datetime
 
@@ -318,6 +333,8 @@ class Claimed(Value):
 
     kind: Literal["claimed"] = "claimed"
     release: str
+    attempt: int = 1
+    """Which attempt of it; older ones must stop."""
 
 
 class Freed(Value):
@@ -360,8 +377,8 @@ ENVIRONMENT_FACT: TypeAdapter[EnvironmentFact] = TypeAdapter(EnvironmentFact)
 class Serving(Value):
     """What one environment does for one model: what its facts add up to."""
 
-    claim: str | None = None
-    """The open release, if any."""
+    claim: Claimed | None = None
+    """The open release and its newest attempt, if any."""
     revision: int = 0
     topology: Topology | None = None
     """The last wish."""
@@ -374,9 +391,10 @@ class Serving(Value):
         """The state once `fact`, entry number `seq`, has happened too."""
         match fact:
             case Claimed():
-                return self.model_copy(update={"claim": fact.release})
+                return self.model_copy(update={"claim": fact})
             case Freed():
-                return self.model_copy(update={"claim": None if self.claim == fact.release else self.claim})
+                held = self.claim is not None and self.claim.release == fact.release
+                return self.model_copy(update={"claim": None if held else self.claim})
             case Wished():
                 return self.model_copy(update={"revision": seq, "topology": fact.topology})
             case Seen():

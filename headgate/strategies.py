@@ -41,11 +41,7 @@ def steps_of(plan: Plan, *, model: str, candidate: Digest, stable: Variant | Non
     With no stable there is nothing to compare with and nobody to protect: no steps, the candidate is promoted at once.
     Raises `Rejected` for a direct release in production.
     """
-    if plan.strategy is Strategy.DIRECT and plan.environment == PRODUCTION and stable:
-        raise Rejected(
-            f"plan: strategy `direct` is refused in {PRODUCTION}",
-            "choose canary, blue-green, rolling, shadow or ab; direct is for environments nobody depends on",
-        )
+    refuse_unfit(plan)
     if stable is None:
         return ()
     beside = Topology(
@@ -55,6 +51,15 @@ def steps_of(plan: Plan, *, model: str, candidate: Digest, stable: Variant | Non
         salt=salt,
     )
     return STRATEGIES[plan.strategy](plan, beside)
+
+
+def refuse_unfit(plan: Plan) -> None:
+    """Raise `Rejected` when the environment does not take the plan's strategy."""
+    if plan.strategy is Strategy.DIRECT and plan.environment == PRODUCTION:
+        raise Rejected(
+            f"plan: strategy `direct` is refused in {PRODUCTION}",
+            "choose canary, blue-green, rolling, shadow or ab; direct is for environments nobody depends on",
+        )
 
 
 def promoted(
@@ -68,7 +73,7 @@ def promoted(
     return Topology(model=model, stable=new, standby=stable, standby_until=until, salt=salt)
 
 
-def direct(plan: Plan, beside: Topology) -> tuple[Step, ...]:
+def direct(_plan: Plan, _beside: Topology) -> tuple[Step, ...]:
     """Nothing in between."""
     return ()
 

@@ -1,4 +1,4 @@
-"""The wish: which bundle serves one model in one environment, and how much of the traffic. It never says how to get there."""
+"""The wish: which bundles serve one model, and with how much of its traffic. It never says how to get there."""
 
 from __future__ import annotations
 

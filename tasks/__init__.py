@@ -1,1 +1,1 @@
-"""Thin retryable Prefect shells: one port call or one decision each, named for the act."""
+"""Thin retryable Prefect shells: one act or one decision each, named for it. They hold no state and no logic."""

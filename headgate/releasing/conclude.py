@@ -1,0 +1,106 @@
+"""Bring a release to its end: decide it once, make it true, confirm it, publish the report, free the environment."""
+
+from __future__ import annotations
+
+from headgate.bundle import describe
+from headgate.errors import Rejected
+from headgate.journal import ReleaseJournal
+from headgate.lifecycle import Concluded, Decided, Outcome, Quarantined, Reported, Seen
+from headgate.planes import await_converged
+from headgate.releasing.prepare import probe, reasons
+from headgate.releasing.run import Desk, Run, not_converged
+from headgate.strategies import promoted
+from headgate.topology import Topology, Variant
+
+
+def decide(run: Run, outcome: Outcome, reason: str) -> Decided:
+    """Record how this release ends. The first decision stands; deciding again returns it."""
+    desk = Desk(run)
+    known = desk.journal.refresh().decided
+    if known:
+        return known
+    fact = Decided(outcome=outcome, reason=reason)
+    desk.journal.record(fact)
+    return desk.journal.state.decided or fact
+
+
+def decided(run: Run) -> Decided | None:
+    """How this release ends, if that was decided by an earlier attempt."""
+    return Desk(run).journal.refresh().decided
+
+
+def carry_out(run: Run) -> Concluded:
+    """Make the decided end true, and confirm it by a probe of what serves. Safe to repeat."""
+    desk = Desk(run)
+    state = desk.journal.refresh()
+    assert state.decided, "an end is carried out after it was decided"
+    if state.concluded:
+        return state.concluded
+    if state.compiled is None or state.compiled.bundle == state.compiled.stable:
+        untouched = desk.serving.refresh().topology
+        serving = untouched.stable.bundle if untouched else None
+        concluded = Concluded(outcome=state.decided.outcome, serving=serving)
+    else:
+        quarantine(desk)
+        concluded = converge(desk, destination(desk, run))
+    desk.journal.record(concluded)
+    return concluded
+
+
+def destination(desk: Desk, run: Run) -> Topology | None:
+    """What serves in the end; nothing, when a first release did not make it."""
+    state = desk.journal.state
+    compiled, decided = state.compiled, state.decided
+    assert compiled and decided
+    stable = Variant(bundle=compiled.stable, replicas=compiled.stable_replicas) if compiled.stable else None
+    if decided.outcome not in (Outcome.PROMOTED, Outcome.RESTORED):
+        return Topology(model=run.model, stable=stable) if stable else None
+    decided_at = next(entry.at for entry in desk.journal.entries if entry.fact.get("kind") == "decided")
+    return promoted(
+        run.plan, model=run.model, candidate=compiled.bundle, stable=stable, salt=run.release, now=decided_at
+    )
+
+
+def converge(desk: Desk, topology: Topology | None) -> Concluded:
+    """Make a topology true and see it serve. Raises `Unavailable` when the plane does not get there."""
+    run, decided = desk.run, desk.journal.state.decided
+    assert decided
+    revision = desk.serving.wish(topology, because=run.release, claim=run.claim)
+    if topology is None:
+        desk.plane.remove(revision, run.model)
+        return Concluded(outcome=decided.outcome, serving=None, revision=revision)
+    desk.plane.apply(revision, topology)
+    manifest = describe(desk.store, topology.stable.bundle).manifest
+    status = await_converged(desk.plane, run.model, revision, seconds=manifest.serve.load_seconds + 120)
+    if not status.converged:
+        raise not_converged(run, reasons(status))
+    confirm(desk, topology)
+    desk.serving.record(Seen(revision=revision, serving=topology.stable.bundle), claim=run.claim)
+    return Concluded(outcome=decided.outcome, serving=topology.stable.bundle, revision=revision)
+
+
+def confirm(desk: Desk, topology: Topology) -> None:
+    """See with a request through the gateway that the wished bundle answers, and rightly."""
+    manifest = describe(desk.store, topology.stable.bundle).manifest
+    probe(desk, topology.stable.bundle, manifest.test.golden)
+
+
+def quarantine(desk: Desk) -> None:
+    """Whatever failed here never serves here again: a candidate that was rolled back, a stable that was left by hand."""
+    state, known = desk.journal.state, desk.serving.refresh().quarantined
+    compiled, decided = state.compiled, state.decided
+    assert compiled and decided
+    failed = {Outcome.ROLLED_BACK: compiled.bundle, Outcome.RESTORED: compiled.stable}.get(decided.outcome)
+    if failed and failed not in known:
+        fact = Quarantined(bundle=failed, release=desk.run.release, reason=decided.reason)
+        desk.serving.record(fact, claim=desk.run.claim)
+
+
+def publish(run: Run) -> Reported:
+    """Write the report into the store, once, and let go of the environment."""
+    desk = Desk(run)
+    known = desk.journal.refresh().reported
+    if known is None:
+        known = write_report(desk)
+    desk.serving.free(run.claim)
+    return known

@@ -1,0 +1,133 @@
+"""Everything before traffic: compile, check, stage. Each act reads the ledger first and repeats nothing that is done."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from headgate.build import compile_folder
+from headgate.bundle import describe, push, register, registered
+from headgate.checks import planned
+from headgate.checks import run as run_check
+from headgate.errors import Rejected
+from headgate.lifecycle import Checked, CheckResult, Compiled, Staged
+from headgate.manifest import Golden
+from headgate.planes import PlaneStatus, await_converged
+from headgate.protocol import answer_columns, inference_request
+from headgate.releasing.run import Desk, Run
+from headgate.topology import Topology, Variant
+
+
+def compile_bundle(run: Run) -> Compiled:
+    """Make the bundle and put it into the store, whole. Raises `Rejected` for whatever the author must correct."""
+    desk = Desk(run)
+    done = desk.journal.refresh().compiled
+    if done:
+        return done
+    if run.plan.model.startswith("sha256:"):
+        bundle, provenance = describe(desk.store, run.plan.model), {"bundle": "given by its digest"}
+    else:
+        with tempfile.TemporaryDirectory(prefix="headgate-") as folder:
+            layout = Path(folder) / "layout"
+            built = compile_folder(Path(run.plan.model), into=layout, accept_pickle=run.plan.accept_pickle)
+            bundle, provenance = push(layout, desk.store), built.provenance
+    known = registered(desk.store, run.model, run.version)
+    if known not in (None, bundle.digest):
+        raise Rejected(
+            f"{run.model} {run.version} is already {known}, and this folder makes {bundle.digest}",
+            "a version never changes: raise `version` in headgate.toml",
+        )
+    serving = desk.serving.refresh()
+    if bundle.digest in serving.quarantined:
+        raise Rejected(
+            f"{bundle.digest} failed in {run.environment.name} before: {serving.quarantined[bundle.digest]}",
+            "change the model; a bundle that failed never serves here again",
+        )
+    stable = serving.topology.stable if serving.topology else None
+    fact = Compiled(
+        bundle=bundle.digest,
+        stable=stable.bundle if stable else None,
+        stable_replicas=stable.replicas if stable else run.plan.replicas,
+        provenance=provenance,
+    )
+    desk.journal.record(fact)
+    return fact
+
+
+def checks_of(run: Run) -> tuple[str, ...]:
+    """Names of the checks that this release must pass, in order; none when the bundle serves already."""
+    desk = Desk(run)
+    compiled = desk.compiled
+    if compiled.bundle == compiled.stable:
+        return ()
+    manifest = describe(desk.store, compiled.bundle).manifest
+    return planned(manifest, has_stable=compiled.stable is not None)
+
+
+def check(run: Run, name: str) -> CheckResult:
+    """Run one check and record what it found; one that passed is not run again."""
+    desk = Desk(run)
+    compiled = desk.compiled
+    known = next((result for result in desk.journal.state.checks if result.check == name), None)
+    if known and known.passed:
+        return known
+    stable = desk.subject(compiled.stable) if compiled.stable else None
+    result = run_check(name, desk.subject(compiled.bundle), stable)
+    desk.journal.record(Checked(result=result))
+    return result
+
+
+def stage(run: Run) -> Staged:
+    """Run the candidate beside stable, without traffic, and hold it to a golden request.
+
+    Raises `Rejected` when it does not load or answers wrongly, `Unavailable` when the plane does not get there.
+    """
+    desk = Desk(run)
+    compiled = desk.compiled
+    done = desk.journal.state.staged
+    if done:
+        return done
+    bundle = describe(desk.store, compiled.bundle)
+    register(desk.store, bundle)
+    candidate = Variant(bundle=compiled.bundle, replicas=run.plan.candidate_replicas)
+    if compiled.stable is None:
+        topology = Topology(model=run.model, stable=candidate.model_copy(update={"replicas": run.plan.replicas}))
+    else:
+        stable = Variant(bundle=compiled.stable, replicas=compiled.stable_replicas)
+        topology = Topology(model=run.model, stable=stable, candidate=candidate, salt=run.release)
+    started = time.monotonic()
+    revision = desk.serving.wish(topology, because=run.release, claim=run.claim)
+    desk.plane.apply(revision, topology)
+    load = bundle.manifest.serve.load_seconds
+    status = await_converged(desk.plane, run.model, revision, seconds=load + 120)
+    if status.failed:
+        raise Rejected(f"{compiled.bundle} does not run: {reasons(status)}", "run it by hand with `headgate show --try`")
+    probed = probe(desk, compiled.bundle, bundle.manifest.test.golden)
+    fact = Staged(revision=revision, summary=f"ready in {time.monotonic() - started:.1f} s; {probed}")
+    desk.journal.record(fact)
+    return fact
+
+
+def probe(desk: Desk, bundle: str, cases: tuple[Golden, ...]) -> str:
+    """Ask a running bundle its first golden request. Raises `Rejected` when the answer is not the known one."""
+    model = desk.run.model
+    if not cases:
+        return "no golden request declared"
+    manifest = describe(desk.store, bundle).manifest
+    case = cases[0]
+    answer = desk.plane.ask(model, inference_request(manifest, case.inputs), bundle=bundle)
+    if answer.status != 200 or answer.bundle != bundle:
+        raise Rejected(
+            f"{model}: probe `{case.name}` got status {answer.status} from {answer.bundle or 'nobody'}: {answer.body}",
+            f"expected 200 from {bundle}; see `headgate logs`",
+        )
+    wrong = differences(case, answer_columns(manifest, answer.body))
+    if wrong:
+        raise Rejected(f"{model}: probe `{case.name}` of {bundle}: {wrong}", "see the golden case in headgate.toml")
+    return f"golden request `{case.name}` answered as known"
+
+
+def reasons(status: PlaneStatus) -> str:
+    """Why a wish can not come true."""
+    return "; ".join(filter(None, [status.message, *(variant.message for variant in status.variants)])) or "no reason given"

@@ -1,0 +1,47 @@
+"""Judge a past release again, from nothing but what is stored, and find the first verdict that differs. It writes nothing."""
+
+from __future__ import annotations
+
+import json
+
+from headgate.bundle import get_blob
+from headgate.errors import Missing
+from headgate.evidence import Evidence
+from headgate.gates import Verdict, judge
+from headgate.journal import release_ledger
+from headgate.ledger import Ledger
+from headgate.lifecycle import FACT, Judged, Observed
+from headgate.stores import ObjectStore
+from headgate.values import Value
+
+
+class Replayed(Value):
+    """What judging again gave."""
+
+    release: str
+    verdicts: int
+    """How many verdicts were derived again."""
+    differs_at: int | None = None
+    """Entry of the first verdict that came out otherwise; None when all are equal, bit for bit."""
+    stored: Verdict | None = None
+    derived: Verdict | None = None
+
+
+def replay(store: ObjectStore, release: str) -> Replayed:
+    """Derive every verdict of a release from its stored evidence and questions. Raises `Corrupt` on a broken chain."""
+    entries = Ledger(store, release_ledger(release)).entries()
+    if not entries:
+        raise Missing(f"no release {release}", "list them with `headgate history`")
+    evidence, verdicts = Evidence(), 0
+    for entry in entries:
+        fact = FACT.validate_python(entry.fact)
+        if isinstance(fact, Observed):
+            evidence = evidence.merge(Evidence.from_json(json.loads(get_blob(store, fact.evidence))))
+        if isinstance(fact, Judged):
+            verdicts += 1
+            derived = judge(evidence.until(fact.watermark), fact.question)
+            if derived != fact.verdict:
+                return Replayed(
+                    release=release, verdicts=verdicts, differs_at=entry.seq, stored=fact.verdict, derived=derived
+                )
+    return Replayed(release=release, verdicts=verdicts)

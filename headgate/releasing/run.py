@@ -1,0 +1,112 @@
+"""One attempt at one release, and the handles it needs. The attempt is a value that travels; the handles never do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from headgate.environment import Environment
+from headgate.errors import Rejected, Unavailable
+from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.lifecycle import Claimed, Compiled, Intent, Outcome
+from headgate.plan import Plan
+from headgate.planes import Plane, open_plane
+from headgate.runtime import Subject, materialise
+from headgate.stores import ObjectStore, open_store
+from headgate.topology import Digest
+from headgate.values import Value
+
+
+class Run(Value):
+    """One attempt at one release: all that an act must be told."""
+
+    release: str
+    attempt: int
+    environment: Environment
+    plan: Plan
+    model: str
+    version: str
+    actor: str
+    intent: Intent = Intent.RELEASE
+
+    @property
+    def claim(self) -> Claimed:
+        """The claim on the environment that this attempt holds."""
+        return Claimed(release=self.release, attempt=self.attempt)
+
+
+class Ending(Value):
+    """How a release stands when its flow returns; `outcome` is None while it is open."""
+
+    release: str
+    model: str
+    version: str
+    environment: str
+    outcome: Outcome | None
+    reason: str
+    serving: Digest | None = None
+    report: str = ""
+    """Key of the page in the store."""
+
+
+@dataclass
+class Desk:
+    """What an act has open in front of it: store, ledgers, plane. Opened where it is used, never passed between tasks."""
+
+    run: Run
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The environment's object store."""
+        return open_store(self.run.environment.store)
+
+    @cached_property
+    def journal(self) -> ReleaseJournal:
+        """The release's ledger, fenced by this attempt."""
+        return ReleaseJournal(self.store, self.run.release, self.run.actor, self.run.attempt)
+
+    @cached_property
+    def serving(self) -> EnvironmentJournal:
+        """The ledger of this model in this environment."""
+        return EnvironmentJournal(self.store, self.run.environment.name, self.run.model, self.run.actor)
+
+    @cached_property
+    def plane(self) -> Plane:
+        """The plane, started if it is not running."""
+        return open_plane(self.run.environment, start=True)
+
+    @property
+    def compiled(self) -> Compiled:
+        """The fact that the bundle exists. Raises `Rejected` before it does."""
+        state = self.journal.refresh()
+        if state.compiled is None:
+            raise Rejected(f"release {self.run.release} has no bundle yet", "compile it first")
+        return state.compiled
+
+    def subject(self, bundle: Digest) -> Subject:
+        """A bundle of this release, unpacked and runnable on this machine."""
+        return materialise(self.store, bundle, self.run.environment)
+
+
+def ending_of(run: Run) -> Ending:
+    """How the release stands, read from its ledger."""
+    state = ReleaseJournal(open_store(run.environment.store), run.release, run.actor).refresh()
+    decided, concluded = state.decided, state.concluded
+    return Ending(
+        release=run.release,
+        model=run.model,
+        version=run.version,
+        environment=run.environment.name,
+        outcome=concluded.outcome if concluded else None,
+        reason=decided.reason if decided else "still open",
+        serving=concluded.serving if concluded else None,
+        report=state.reported.page if state.reported else "",
+    )
+
+
+def not_converged(run: Run, message: str) -> Unavailable:
+    """The plane did not make a wish true in time."""
+    return Unavailable(
+        f"{run.environment.name} did not make the wish of release {run.release} true: {message}",
+        f"look at `headgate logs --environment {run.environment.name}`, then run the release again",
+    )

@@ -1,0 +1,30 @@
+"""Take up a release, a rollback or an adoption."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from headgate import releasing
+from headgate.environment import Environment
+from headgate.lifecycle import Intent
+from headgate.plan import Plan
+from headgate.releasing import Run
+from tasks.retry import RETRY
+
+
+@task(**RETRY)
+def begin(plan: Plan, environment: Environment, actor: str, intent: Intent = Intent.RELEASE) -> Run:
+    """Claim the environment for this plan; an open release of the same plan is taken up where it stands."""
+    return releasing.begin(plan, environment, actor, intent)
+
+
+@task(**RETRY)
+def put_aside(environment: Environment, model: str, actor: str, reason: str) -> Run | None:
+    """Tell the release that is open to end, and take it over; None when there is none."""
+    return releasing.abort_open_release(environment, model, actor, reason)
+
+
+@task(**RETRY)
+def begin_rollback(environment: Environment, model: str, to: str, actor: str) -> Run:
+    """Find the stored bundle to go back to, and claim the environment for it."""
+    return releasing.begin_rollback(environment, model, to, actor)

@@ -1,0 +1,51 @@
+"""The walk under live requests: wait for a person, shift, watch."""
+
+from __future__ import annotations
+
+import time
+
+from prefect import task
+
+from headgate import releasing
+from headgate.journal import utc_now
+from headgate.lifecycle import Began
+from headgate.releasing import Run, Watch
+from headgate.strategies import Step
+from headgate.walk import Act, Move
+from tasks.artifacts import show_step
+from tasks.retry import RETRY
+
+LOOK_SECONDS = 1.0
+"""Between two looks. A verdict is valid however often one looks, so this sets only how fast harm is acted on."""
+
+
+@task(**RETRY)
+def steps_of(run: Run) -> tuple[Step, ...]:
+    """The steps that are still ahead."""
+    return releasing.remaining(run)
+
+
+@task(**RETRY)
+def await_consent(run: Run) -> Move:
+    """Wait until the candidate may take traffic, or a person has said no."""
+    while (move := releasing.consent(run)).act is Act.WAIT:
+        time.sleep(LOOK_SECONDS)
+    return move
+
+
+@task(**RETRY, task_run_name="shift to {step.name}")
+def shift(run: Run, step: Step) -> Began:
+    """Make the step's topology what callers get."""
+    return releasing.shift(run, step)
+
+
+@task(**RETRY, task_run_name="bake {step.name}")
+def bake(run: Run, step: Step) -> Move:
+    """Look once a second until something is proven, a limit is reached, or a person decides."""
+    watch = Watch(run, step)
+    while True:
+        move, verdict = watch.look(utc_now())
+        if move.act is not Act.WAIT:
+            show_step(run, step, move, verdict)
+            return move
+        time.sleep(LOOK_SECONDS)
