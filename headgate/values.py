@@ -5,12 +5,19 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
-from typing import Any, Self
+from types import UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from headgate.errors import Rejected
+
+MOST_LINES = 20
+"""Wrong fields named in one error."""
 
 
 class Value(BaseModel):
@@ -29,32 +36,77 @@ class Value(BaseModel):
 
 def refused(error: ValidationError, model: type[BaseModel], where: str) -> Rejected:
     """Say in one line per field what is wrong, with the nearest known key for an unknown one."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        path = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), known_keys(model, problem["loc"][:-1]), n=1)
-            lines.append(f"{path}: unknown key" + (f"; did you mean `{near[0]}`?" if near else ""))
-        else:
-            lines.append(f"{path}: {problem['msg']}")
-    return Rejected(f"{where} is not valid: " + "; ".join(lines), f"correct {where} and try again")
+    problems = error.errors(include_url=False)
+    lines = dict.fromkeys(f"{dotted(problem['loc'])}{sentence(problem, model)}" for problem in problems)
+    shown = list(lines)[:MOST_LINES]
+    if len(lines) > MOST_LINES:
+        shown.append(f"and {len(lines) - MOST_LINES} more")
+    return Rejected(f"{where} is not valid: " + "; ".join(shown), f"correct {where} and try again")
+
+
+def dotted(path: tuple[int | str, ...]) -> str:
+    """A path as its author would write it, and what parts it from its sentence.
+
+    >>> dotted(("test", "golden", 0, "name"))
+    'test.golden[0].name: '
+    """
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") + ": " if text else ""
+
+
+def sentence(problem: ErrorDetails, model: type[BaseModel]) -> str:
+    """What is wrong with one field, in the reader's words."""
+    given = reprlib.repr(problem["input"])
+    context = problem.get("ctx", {})
+    match problem["type"]:
+        case "extra_forbidden":
+            key, known = str(problem["loc"][-1]), known_keys(model, problem["loc"][:-1])
+            near = difflib.get_close_matches(key, known, n=1)
+            return "unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}")
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(context["error"])
+        case "string_pattern_mismatch":
+            return f"{given} does not match {context['pattern']}"
+        case "literal_error" | "enum":
+            return f"{given} is not {context['expected']}"
+    return problem["msg"].replace("Input should", "must").replace("should", "must")
 
 
 def known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names that `model` knows at `path`; path parts that are no field (indexes, mapping keys) are stepped over."""
-    models = [model]
+    """Names that an author may write at `path` inside a document of `model`."""
+    places: list[Any] = [model]
     for part in path:
-        named = [m.model_fields[part].annotation for m in models if isinstance(part, str) and part in m.model_fields]
-        if named:
-            models = [found for annotation in named for found in models_in(annotation)]
-    return [name for m in models for name in m.model_fields]
+        places = [inner for place in places for inner in below(place, part)]
+    return [name for place in places for name in fields_of(place)]
 
 
-def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Every pydantic model inside an annotation such as `Mapping[str, Field] | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for inner in getattr(annotation, "__args__", ()) for found in models_in(inner)]
+def below(place: Any, part: int | str) -> list[Any]:
+    """What an annotation or model holds under one part of a path: a field, a mapping's value, or a list's item."""
+    if fields := fields_of(place):
+        return alternatives(fields[part].annotation) if isinstance(part, str) and part in fields else []
+    arguments = get_args(place)
+    if not arguments:
+        return []
+    of_mapping = isinstance(get_origin(place), type) and issubclass(get_origin(place), Mapping)
+    return alternatives(arguments[1] if of_mapping else arguments[0])
+
+
+def alternatives(annotation: Any) -> list[Any]:
+    """The members of a union, without their `Annotated` wrapping."""
+    if get_origin(annotation) is Annotated:
+        return alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return [member for argument in get_args(annotation) for member in alternatives(argument)]
+    return [annotation]
+
+
+def fields_of(place: Any) -> dict[str, FieldInfo]:
+    """Fields of a model by the name that an author writes; none for anything else."""
+    if isinstance(place, type) and issubclass(place, BaseModel):
+        return {field.alias or name: field for name, field in place.model_fields.items()}
+    return {}
 
 
 def canonical(document: Mapping[str, Any] | list[Any]) -> bytes:
