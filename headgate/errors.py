@@ -44,5 +44,9 @@ class Missing(Rejected):
     """What was named is not there."""
 
 
+class ModelFailed(Rejected):
+    """The model itself failed: it raised, died, ran out of time, or broke the schema it declares."""
+
+
 class Corrupt(HeadgateError):
     """Stored bytes disagree with their digest. Stop before writing anything."""

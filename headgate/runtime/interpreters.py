@@ -1,0 +1,103 @@
+"""One virtual environment per lock, made with uv, shared by every bundle and process that has that lock."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import uv
+
+from headgate.environment import Environment
+from headgate.errors import Rejected, Unavailable
+
+LONGEST = 1800  # seconds for one installation
+NETWORK = re.compile(
+    r"error sending request|dns error|connection (refused|reset|closed)|timed out|timeout|could not connect|"
+    r"network is unreachable|connectivity is disabled|failed to fetch|client error|50[0234] ",
+    re.IGNORECASE,
+)
+"""What uv says when asking again may help."""
+
+
+def interpreter(lock: str, environment: Environment) -> Path:
+    """The Python that has exactly what `lock` pins, and no other package. Made once; safe for many processes at once.
+
+    Raises `Unavailable` when an index does not answer, `Rejected` when the lock can not be installed here.
+    """
+    name = hashlib.sha256(f"{sys.version_info.major}.{sys.version_info.minor}\n{lock}".encode()).hexdigest()[:32]
+    folder = environment.interpreters / name
+    if not complete(folder):
+        environment.interpreters.mkdir(parents=True, exist_ok=True)
+        with locked(folder.with_suffix(".lock")):
+            if not complete(folder):
+                make(folder, lock)
+    return folder / "bin" / "python"
+
+
+def complete(folder: Path) -> bool:
+    """Whether an environment was finished, and its base interpreter is still there."""
+    return (folder / "complete").exists() and (folder / "bin" / "python").exists()
+
+
+def make(folder: Path, lock: str) -> None:
+    """Build the environment aside, and move it into place as a whole; what a killed process left is swept first."""
+    aside = folder.with_suffix(".partial")
+    for left in (aside, folder):
+        shutil.rmtree(left, ignore_errors=True)
+    run_uv("venv", "--quiet", "--no-project", "--relocatable", "--python", sys.executable, str(aside))
+    if lock.strip():
+        pins = aside / "lock.txt"
+        pins.write_text(lock, encoding="utf-8")
+        # Compiled now, since a worker writes no bytecode and would compile all it imports at every start.
+        run_uv("pip", "sync", "--quiet", "--compile-bytecode", "--python", str(aside / "bin" / "python"), str(pins))
+    (aside / "complete").touch()
+    aside.rename(folder)
+
+
+def run_uv(*words: str) -> None:
+    """Run uv to its end. Raises `Unavailable` or `Rejected` with its last lines."""
+    command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *words]
+    try:
+        done = subprocess.run(
+            command, env=uv_variables(os.environ), capture_output=True, text=True, timeout=LONGEST, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"uv did not finish within {LONGEST} s", "is the package index slow? try again") from error
+    if done.returncode:
+        said = " / ".join(done.stderr.strip().splitlines()[-6:])[-1500:]
+        if NETWORK.search(done.stderr):
+            raise Unavailable(f"the model's requirements could not be fetched: {said}", "is the index up? try again")
+        raise Rejected(
+            f"the model's requirements can not be installed: {said}", "correct them and build the bundle again"
+        )
+
+
+def uv_variables(surroundings: Mapping[str, str]) -> dict[str, str]:
+    """`surroundings` with pip's settings for package indexes also under the names that uv reads.
+
+    >>> uv_variables({"PIP_INDEX_URL": "https://index", "PIP_FIND_LINKS": "/a /b"})["UV_FIND_LINKS"]
+    '/a,/b'
+    """
+    meant = {
+        "UV_DEFAULT_INDEX": surroundings.get("PIP_INDEX_URL", ""),
+        "UV_INDEX": surroundings.get("PIP_EXTRA_INDEX_URL", ""),
+        "UV_FIND_LINKS": ",".join(surroundings.get("PIP_FIND_LINKS", "").split()),
+        "SSL_CERT_FILE": surroundings.get("PIP_CERT", ""),
+    }
+    return {**{name: value for name, value in meant.items() if value}, **surroundings}
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the system takes back when this process dies."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
