@@ -10,8 +10,8 @@ from headgate.lifecycle import Intent, Outcome
 from headgate.plan import Plan
 from headgate.releasing import Ending, Run, ending_of
 from headgate.walk import Act
-from tasks.begin import begin
-from tasks.conclude import decide, decided_before, promote, report, roll_back
+from tasks.begin import begin, take_over
+from tasks.conclude import decide, over, promote, report, roll_back
 from tasks.prepare import check, compile_bundle, stage, validate
 from tasks.traffic import await_consent, bake, shift, steps_of
 
@@ -30,10 +30,9 @@ def release(plan: Plan, environment: Environment | None = None, actor: str = "")
 
 
 def walk(run: Run) -> tuple[Outcome, str]:
-    """Every step in order, until one says no; nothing, when an earlier attempt has decided already."""
-    known = decided_before(run)
-    if known:
-        return known.outcome, known.reason
+    """Every step in order, until one says no; not one, when it is over already."""
+    if (end := over(run)) and end.outcome:
+        return end.outcome, end.reason
     compile_bundle(run)
     failed = [result for name in validate(run) if not (result := check(run, name)).passed]
     if failed:
@@ -57,6 +56,13 @@ def conclude(run: Run, outcome: Outcome, reason: str) -> Ending:
     carry_out(run)
     report(run)
     return ending_of(run)
+
+
+@flow(name="abort", flow_run_name="abort {release_id}")
+def conclude_aborted(release_id: str, environment: Environment, actor: str = "") -> Ending:
+    """Take over a release that a person has ended, and carry the end out."""
+    run = take_over(release_id, environment, actor)
+    return conclude(run, *walk(run))
 
 
 @flow(name="adopt", flow_run_name="adopt {plan.model} in {plan.environment}")

@@ -54,11 +54,16 @@ def steps_of(plan: Plan, *, model: str, candidate: Digest, stable: Variant | Non
 
 
 def refuse_unfit(plan: Plan) -> None:
-    """Raise `Rejected` when the environment does not take the plan's strategy."""
+    """Raise `Rejected` when the plan's strategy does not fit its environment or its size."""
     if plan.strategy is Strategy.DIRECT and plan.environment == PRODUCTION:
         raise Rejected(
             f"plan: strategy `direct` is refused in {PRODUCTION}",
             "choose canary, blue-green, rolling, shadow or ab; direct is for environments nobody depends on",
+        )
+    if plan.strategy is Strategy.ROLLING and plan.replicas < 2:
+        raise Rejected(
+            "plan: strategy `rolling` with one replica would move all traffic at once, with nothing proven",
+            "set replicas to 2 or more, or choose canary",
         )
 
 

@@ -19,6 +19,12 @@ def begin(plan: Plan, environment: Environment, actor: str, intent: Intent = Int
 
 
 @task(**RETRY)
+def take_over(release: str, environment: Environment, actor: str) -> Run:
+    """Become the newest attempt of a release that exists."""
+    return releasing.resume(release, environment, actor)
+
+
+@task(**RETRY)
 def put_aside(environment: Environment, model: str, actor: str, reason: str) -> Run | None:
     """Tell the release that is open to end, and take it over; None when there is none."""
     return releasing.abort_open_release(environment, model, actor, reason)

@@ -7,6 +7,7 @@ from prefect import task
 from headgate import releasing
 from headgate.lifecycle import Concluded, Decided, Outcome, Reported
 from headgate.releasing import Run
+from headgate.walk import Move
 from tasks.artifacts import show_report
 from tasks.retry import RETRY
 
@@ -18,9 +19,9 @@ def decide(run: Run, outcome: Outcome, reason: str) -> Decided:
 
 
 @task(**RETRY)
-def decided_before(run: Run) -> Decided | None:
-    """How an earlier attempt decided that this release ends, if one did."""
-    return releasing.decided(run)
+def over(run: Run) -> Move | None:
+    """How it ends, if an earlier attempt has decided that or a person has said no."""
+    return releasing.over(run)
 
 
 @task(**RETRY)

@@ -1,7 +1,7 @@
 """The acts of a release: begin, compile, check, stage, shift, watch, conclude. Each may be repeated; none knows Prefect."""
 
 from headgate.releasing.begin import begin, resume
-from headgate.releasing.conclude import carry_out, decide, decided, publish
+from headgate.releasing.conclude import carry_out, decide, over, publish
 from headgate.releasing.prepare import check, checks_of, compile_bundle, stage
 from headgate.releasing.replay import Replayed, replay
 from headgate.releasing.restore import abort_open_release, begin_rollback
@@ -23,9 +23,9 @@ __all__ = [
     "compile_bundle",
     "consent",
     "decide",
-    "decided",
     "ending_of",
     "evidence_of",
+    "over",
     "progress_file",
     "publish",
     "remaining",

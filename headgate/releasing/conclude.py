@@ -11,6 +11,7 @@ from headgate.releasing.prepare import probe, reasons
 from headgate.releasing.run import Desk, Run, not_converged
 from headgate.strategies import promoted
 from headgate.topology import Topology, Variant
+from headgate.walk import Act, Move, stopped
 
 
 def decide(run: Run, outcome: Outcome, reason: str) -> Decided:
@@ -24,9 +25,12 @@ def decide(run: Run, outcome: Outcome, reason: str) -> Decided:
     return desk.journal.state.decided or fact
 
 
-def decided(run: Run) -> Decided | None:
-    """How this release ends, if that was decided by an earlier attempt."""
-    return Desk(run).journal.refresh().decided
+def over(run: Run) -> Move | None:
+    """How this release ends, if an earlier attempt has decided it, or a person has said no."""
+    state = Desk(run).journal.refresh()
+    if state.decided:
+        return Move(act=Act.END, reason=state.decided.reason, outcome=state.decided.outcome)
+    return stopped(state)
 
 
 def carry_out(run: Run) -> Concluded:

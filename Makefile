@@ -1,0 +1,51 @@
+# Every target sets up what it needs. On a bare machine: Python 3.11 and make are enough.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup demo test check ceph-test benchmark-quick clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make setup            a virtual environment in .venv with exactly the pinned versions
+setup: .venv/complete
+
+# uv is used when it is there, because it is quick; pip does the same.
+.venv/complete: pyproject.toml constraints.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON) || command -v python3)" .venv && \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'; \
+	else \
+		"$$(command -v $(PYTHON) || command -v python3)" -m venv .venv && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
+	fi
+	@touch $@
+
+## make demo             four releases of a real forecasting model, under live requests
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+## make test             all tests that need nothing but this machine
+test: setup
+	@$(PYTEST) -q $(PYTEST_FLAGS)
+
+## make check            ruff, mypy --strict, layers, dead code, docstrings
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/vulture
+	$(BIN)/interrogate --quiet headgate flows tasks
+
+## make ceph-test        the store's contract on a Ceph RGW from Debian's packages (root)
+ceph-test: setup
+	infra/ceph/test
+
+## make benchmark-quick  five releases without and five with a fault, judged live
+benchmark-quick: setup
+	$(BIN)/python -m benchmarks.releases --quick
+
+clean:
+	rm -rf .venv .headgate build dist *.egg-info

@@ -1,0 +1,73 @@
+"""What every command shares: its options, who is asking, and how an answer is said."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from headgate.environment import Environment
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def environment_option(function: F) -> F:
+    """`--environment`, passed on as an `Environment`."""
+    option = click.option(
+        "-e",
+        "--environment",
+        default="production",
+        show_default=True,
+        help="Name of the environment.",
+        callback=lambda _context, _parameter, name: environment_named(name),
+    )
+    return option(function)
+
+
+def json_option(function: F) -> F:
+    """`--json`, passed on as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(function)
+
+
+def environment_named(name: str) -> Environment:
+    """The environment of that name, where this machine's settings say it is."""
+    return Environment.here(name)
+
+
+def actor() -> str:
+    """Who is asking: `HEADGATE_ACTOR`, or the login name."""
+    try:
+        return os.environ.get("HEADGATE_ACTOR") or getpass.getuser()
+    except (KeyError, OSError):  # a container may know no name for its user
+        return f"uid {os.getuid()}"
+
+
+def say(document: Any, text: str, *, as_json: bool) -> None:
+    """The same answer for a program or for a person."""
+    click.echo(json.dumps(document, indent=2, default=str) if as_json else text)
+
+
+def table(rows: list[tuple[str, ...]], headings: tuple[str, ...]) -> str:
+    """Columns as wide as their widest cell.
+
+    >>> print(table([("co2", "1.0.0")], ("MODEL", "VERSION")))
+    MODEL  VERSION
+    co2    1.0.0
+    """
+    cells = [headings, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headings))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def short(digest: str | None) -> str:
+    """A digest as people read it.
+
+    >>> short("sha256:0123456789abcdef")
+    '0123456789ab'
+    """
+    return "-" if not digest else digest.removeprefix("sha256:")[:12]

@@ -1,0 +1,126 @@
+"""Where `headgate` begins: finds the command, turns errors into exit codes. It does nothing itself."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from headgate import __version__
+from headgate.errors import HeadgateError, Rejected
+
+EXIT_CODES = """\b
+Exit codes of every command:
+  0  done; a release: promoted (or restored, for a rollback)
+  1  a release: rolled back, turned back or aborted; verify, replay: a difference
+  2  wrong input: a person must change something
+  3  could not: no answer, or somebody else was first; try again
+  4  a release: still open; run the same command again to go on"""
+
+COMMANDS = {
+    "init": ("folder", "Write a commented model folder that works."),
+    "up": ("environment", "Run an environment on this machine."),
+    "down": ("environment", "Stop an environment on this machine."),
+    "logs": ("environment", "Show what an environment says it does."),
+    "load": ("environment", "Replay rows as live requests."),
+    "release": ("release", "Release a model, or take up its open release."),
+    "rollback": ("release", "Go back to a stored bundle."),
+    "adopt": ("release", "Make a model that runs already the first stable."),
+    "approve": ("decide", "Let a release's bundle pass, or decline it."),
+    "pause": ("decide", "Hold a release where it is; harm is still acted on."),
+    "resume": ("decide", "Let a paused release go on."),
+    "abort": ("decide", "End a release; traffic goes back to stable."),
+    "status": ("look", "Show what serves, and how far open releases are."),
+    "history": ("look", "List what served when, and every release."),
+    "show": ("look", "Show one release or bundle, and its report."),
+    "compare": ("look", "Compare two bundles: schema, params, files, scores."),
+    "verify": ("prove", "Check every chain of facts and every stored byte."),
+    "replay": ("prove", "Derive a release's verdicts again."),
+    "gc": ("prove", "Delete bundles that nothing needs any more."),
+}
+
+
+class Commands(click.Group):
+    """Finds a command's module when it is called, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of a model's life, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself, imported."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"headgate.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's, with the nearest name for one that is unknown."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise click.UsageError(f"no command `{args[0]}`" + (f"; did you mean `{near[0]}`?" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line each, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, prog_name="headgate")
+def headgate() -> None:
+    """Release a model a little at a time, and stop it the moment the evidence turns.
+
+    \b
+    A first walk:
+      headgate init my-model            write a model folder that works
+      headgate up                       run the environment "production" on this machine
+      headgate release my-model         compile, check, stage, shadow, canary, promote or roll back
+      headgate status                   see what serves
+
+    \b
+    Where things are:
+      HEADGATE_HOME    folder of this machine's environments (default .headgate)
+      HEADGATE_STORE   object store: file:///path or s3://bucket/prefix (default a folder in HEADGATE_HOME)
+      HEADGATE_PORT    port of the gateway (default 8080)
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command and leave with its documented exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code: Any = headgate.main(args=given, standalone_mode=False)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+    except HeadgateError as error:
+        complain(error, as_json="--json" in given)
+        sys.exit(2 if isinstance(error, Rejected) else 3)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def complain(error: HeadgateError, *, as_json: bool) -> None:
+    """Say what broke and what to do, on the channel that the caller reads."""
+    if as_json:
+        print(json.dumps({"error": error.message, "hint": error.hint, "kind": type(error).__name__}))
+    else:
+        print(f"{click.style('error:', fg='red', bold=True)} {error}", file=sys.stderr)

@@ -1,0 +1,248 @@
+"""Look without touching: what serves, what served, one release, two bundles."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from headgate.bundle import Bundle, describe, registered
+from headgate.cli.common import environment_option, json_option, say, short, table
+from headgate.cli.progress import progress_line, told
+from headgate.environment import Environment
+from headgate.errors import Missing, Rejected, Unavailable
+from headgate.history import differences, history, models_in, releases_in, served_at, tell
+from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.lifecycle import FACT
+from headgate.planes import open_plane
+from headgate.releasing import progress_file
+from headgate.stores import ObjectStore, open_store
+
+
+@click.command("status")
+@click.argument("release", required=False)
+@environment_option
+@json_option
+def status_command(release: str | None, environment: Environment, as_json: bool) -> None:
+    """Show what each model of an environment serves, what the plane does, and how far open releases are.
+
+    With RELEASE, show that one.
+    """
+    store = open_store(environment.store)
+    if release:
+        show_release(store, environment, release, as_json=as_json)
+        return
+    documents = [model_status(store, environment, model) for model in models_in(store, environment.name)]
+    if not documents:
+        text = f"nothing serves in {environment.name} yet; `headgate release FOLDER` begins"
+    else:
+        text = "\n\n".join(status_text(document) for document in documents)
+    say(documents, text, as_json=as_json)
+
+
+def model_status(store: ObjectStore, environment: Environment, model: str) -> dict[str, Any]:
+    """One model: the last wish, what the plane says, and the open release."""
+    state = EnvironmentJournal(store, environment.name, model, "status").refresh()
+    document: dict[str, Any] = {
+        "model": model,
+        "environment": environment.name,
+        "revision": state.revision,
+        "topology": state.topology.model_dump(mode="json") if state.topology else None,
+        "open": state.claim.release if state.claim else None,
+        "quarantined": state.quarantined,
+        "progress": None,
+    }
+    try:
+        document["plane"] = open_plane(environment).status(model).model_dump(mode="json")
+    except Unavailable as error:
+        document["plane"] = None
+        document["plane_error"] = error.message
+    if state.claim:
+        try:
+            document["progress"] = json.loads(progress_file(environment, state.claim.release).read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            document["progress"] = None
+    return document
+
+
+def status_text(document: dict[str, Any]) -> str:
+    """The same for a person."""
+    topology, plane = document["topology"], document["plane"]
+    lines = [click.style(f"{document['model']} in {document['environment']}", bold=True)]
+    if topology is None:
+        lines.append("  nothing is wished to serve")
+    else:
+        rows = []
+        for role in ("stable", "candidate", "standby"):
+            if topology[role]:
+                share = {"stable": 1 - topology["weight"], "candidate": topology["weight"]}.get(role, 0)
+                runs = next((v for v in (plane or {}).get("variants", []) if v["bundle"] == topology[role]["bundle"]), {})
+                ready = f"{runs.get('ready', '?')}/{topology[role]['replicas']} ready"
+                rows.append((f"  {role}", short(topology[role]["bundle"]), f"{share:.0%}", ready, runs.get("message", "")))
+        lines.append(table(rows, ("  ROLE", "BUNDLE", "LIVE", "SERVERS", "")))
+    if plane is None:
+        lines.append(f"  plane    {document['plane_error']}")
+    else:
+        lines.append(f"  address  {plane['address']}" + ("" if plane["converged"] else f"  (converging: {plane['message']})"))
+    if document["open"]:
+        lines.append(f"  release  {document['open']} is open")
+    if document["progress"]:
+        lines.append(f"           {progress_line(document['progress'])}")
+    return "\n".join(lines)
+
+
+@click.command("history")
+@click.argument("model", required=False)
+@environment_option
+@click.option("--at", "moment", metavar="TIME", help="Only what served then, for example 2026-03-01T12:00 (UTC).")
+@json_option
+def history_command(model: str | None, environment: Environment, moment: str | None, as_json: bool) -> None:
+    """List every release, and what served when; with MODEL, of that model only."""
+    store = open_store(environment.store)
+    models = [model] if model else models_in(store, environment.name)
+    journals = {name: EnvironmentJournal(store, environment.name, name, "history") for name in models}
+    if moment:
+        found = {name: served_at(journal, time_of(moment)) for name, journal in journals.items()}
+        rows = [
+            (name, short(s.topology.stable.bundle) if s and s.topology else "-", s.because if s else "nothing served yet")
+            for name, s in found.items()
+        ]
+        document = {name: served.model_dump(mode="json") if served else None for name, served in found.items()}
+        say(document, table(rows, ("MODEL", "STABLE", "SINCE RELEASE")), as_json=as_json)
+        return
+    releases = [line for release in releases_in(store) if (line := tell(store, release))]
+    releases = sorted((line for line in releases if not model or line.model == model), key=lambda line: line.asked_at)
+    served = {name: history(journal) for name, journal in journals.items()}
+    rows = [
+        (f"{line.asked_at:%Y-%m-%d %H:%M:%S}", line.release, line.outcome or line.phase, line.asked_by, line.reason)
+        for line in releases
+    ]
+    stretches = [
+        (f"{s.since:%Y-%m-%d %H:%M:%S}", name, str(s.revision), *roles(s.topology), s.because)
+        for name, stretch in served.items()
+        for s in stretch
+    ]
+    text = table(rows, ("ASKED (UTC)", "RELEASE", "ENDED", "BY", "WHY")) + "\n\n"
+    text += table(stretches, ("SINCE (UTC)", "MODEL", "REVISION", "STABLE", "CANDIDATE", "BECAUSE OF"))
+    document = {
+        "releases": [line.model_dump(mode="json") for line in releases],
+        "served": {name: [s.model_dump(mode="json") for s in stretch] for name, stretch in served.items()},
+    }
+    say(document, text, as_json=as_json)
+
+
+def roles(topology: Any) -> tuple[str, str]:
+    """Stable and candidate of a topology in two words."""
+    if topology is None:
+        return "nothing", "-"
+    candidate = topology.candidate
+    share = f" {topology.weight:.0%}" if topology.weight else f" copies {topology.mirror:.0%}" if topology.mirror else ""
+    return short(topology.stable.bundle), short(candidate.bundle) + share if candidate else "-"
+
+
+def time_of(moment: str) -> datetime:
+    """A time in UTC as a person types it. Raises `Rejected` for another form."""
+    try:
+        time = datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise Rejected(f"--at {moment!r} is no time", "write it like 2026-03-01T12:00") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@click.command("show")
+@click.argument("name")
+@environment_option
+@click.option("--report", type=click.Path(path_type=Path), help="Write the release's page to this file.")
+@json_option
+def show_command(name: str, environment: Environment, report: Path | None, as_json: bool) -> None:
+    """Show a release by its id, or a bundle by its digest or as MODEL@VERSION."""
+    store = open_store(environment.store)
+    if name.startswith("sha256:") or "@" in name:
+        bundle = bundle_named(store, name)
+        text = "\n".join(
+            [
+                click.style(f"{bundle.manifest.model.name} {bundle.manifest.model.version}", bold=True),
+                f"  digest  {bundle.digest}",
+                *(f"  {file.digest[7:19]}  {file.size:>10,}  {file.path}" for file in bundle.files),
+            ]
+        )
+        say(bundle.model_dump(mode="json", by_alias=True), text, as_json=as_json)
+        return
+    show_release(store, environment, name, as_json=as_json, report=report)
+
+
+def show_release(
+    store: ObjectStore, environment: Environment, release: str, *, as_json: bool, report: Path | None = None
+) -> None:
+    """Every fact of one release, and where its page is."""
+    journal = ReleaseJournal(store, release, "show")
+    state = journal.refresh()
+    if state.requested is None:
+        raise Missing(f"no release {release}", "list them with `headgate history`")
+    if report:
+        if state.reported is None:
+            raise Missing(f"release {release} has no report yet", "it is written when the release has ended")
+        report.write_bytes(store.read(state.reported.page))
+    lines = [click.style(release, bold=True)]
+    for entry in journal.entries:
+        line = told(FACT.validate_python(entry.fact))
+        lines += [f"  {entry.seq:>3}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.actor}  {line}"] if line else []
+    if state.decided:
+        lines.append(f"  why     {state.decided.reason}")
+    if state.reported:
+        lines.append(f"  report  {store.presign(state.reported.page, 7 * 24 * 3600)}")
+    document = {
+        "release": release,
+        "phase": state.phase,
+        "facts": [entry.model_dump(mode="json") for entry in journal.entries],
+    }
+    say(document, "\n".join(lines), as_json=as_json)
+
+
+@click.command("compare")
+@click.argument("one")
+@click.argument("other")
+@environment_option
+@json_option
+def compare_command(one: str, other: str, environment: Environment, as_json: bool) -> None:
+    """Compare two bundles, each a digest or MODEL@VERSION: schema, params, constraints, lock, files, scores."""
+    store = open_store(environment.store)
+    first, second = bundle_named(store, one), bundle_named(store, other)
+    found = differences(first, second)
+    scores = {digest: scores_of(store, digest) for digest in (first.digest, second.digest)}
+    rows = [(d.where, cell(d.one), cell(d.other)) for d in found]
+    names = sorted({name for known in scores.values() for name in known})
+    rows += [(n, f"{scores[first.digest].get(n, '-')}", f"{scores[second.digest].get(n, '-')}") for n in names]
+    text = table(rows, ("", one, other)) if rows else "equal, byte for byte"
+    document = {"differences": [d.model_dump(mode="json") for d in found], "scores": scores}
+    say(document, text, as_json=as_json)
+
+
+def scores_of(store: ObjectStore, bundle: str) -> dict[str, float]:
+    """The figures of every check of the last release of `bundle`."""
+    figures: dict[str, float] = {}
+    for release in releases_in(store):
+        state = ReleaseJournal(store, release, "compare").refresh()
+        if state.compiled and state.compiled.bundle == bundle:
+            figures |= {f"{r.check}: {name}": value for r in state.checks for name, value in r.numbers.items()}
+    return figures
+
+
+def cell(value: Any) -> str:
+    """A value short enough for a table."""
+    text = "-" if value is None else str(value)
+    return text if len(text) <= 44 else text[:41] + "..."
+
+
+def bundle_named(store: ObjectStore, name: str) -> Bundle:
+    """A bundle by digest or MODEL@VERSION. Raises `Missing`."""
+    if name.startswith("sha256:"):
+        return describe(store, name)
+    model, _, version = name.partition("@")
+    digest = registered(store, model, version)
+    if digest is None:
+        raise Missing(f"no bundle {name}", "name it by digest or as MODEL@VERSION; see `headgate history`")
+    return describe(store, digest)

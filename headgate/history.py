@@ -1,0 +1,139 @@
+"""What served when, and how two bundles differ: questions to the ledgers and manifests. It reads and never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from headgate.bundle import Bundle
+from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.lifecycle import ENVIRONMENT_FACT, Outcome, Phase, Seen, Wished
+from headgate.stores import ObjectStore
+from headgate.topology import Topology
+from headgate.values import Value
+
+
+class Served(Value):
+    """One stretch of time during which a topology was what callers got."""
+
+    since: datetime
+    revision: int
+    topology: Topology | None
+    because: str
+    by: str
+    confirmed: bool
+    """Whether the plane was seen to serve it; a canary step's topology is confirmed in its release's ledger."""
+
+
+class Told(Value):
+    """One release in a line."""
+
+    release: str
+    model: str
+    version: str
+    environment: str
+    asked_by: str
+    asked_at: datetime
+    phase: Phase
+    outcome: Outcome | None
+    reason: str
+
+
+def models_in(store: ObjectStore, environment: str) -> list[str]:
+    """Names of the models that an environment's ledgers know."""
+    prefix = f"environments/{environment}/"
+    return list(dict.fromkeys(key.removeprefix(prefix).split("/")[0] for key in store.list(prefix)))
+
+
+def releases_in(store: ObjectStore) -> list[str]:
+    """Ids of every release, in byte order."""
+    return list(dict.fromkeys(key.split("/")[1] for key in store.list("releases/")))
+
+
+def history(journal: EnvironmentJournal) -> list[Served]:
+    """Every topology that was wished, oldest first."""
+    journal.refresh()
+    facts = [(entry, ENVIRONMENT_FACT.validate_python(entry.fact)) for entry in journal.entries]
+    seen = {fact.revision for _, fact in facts if isinstance(fact, Seen)}
+    return [
+        Served(
+            since=entry.at,
+            revision=entry.seq,
+            topology=fact.topology,
+            because=fact.because,
+            by=entry.actor,
+            confirmed=entry.seq in seen,
+        )
+        for entry, fact in facts
+        if isinstance(fact, Wished)
+    ]
+
+
+def served_at(journal: EnvironmentJournal, time: datetime) -> Served | None:
+    """What was wished to serve at `time`; None before the first wish."""
+    before = [served for served in history(journal) if served.since <= time]
+    return before[-1] if before else None
+
+
+def tell(store: ObjectStore, release: str) -> Told | None:
+    """One release in a line; None when nothing was asked."""
+    journal = ReleaseJournal(store, release, "history")
+    state = journal.refresh()
+    if state.requested is None:
+        return None
+    return Told(
+        release=release,
+        model=state.requested.model,
+        version=state.requested.version,
+        environment=state.requested.plan.environment,
+        asked_by=journal.entries[0].actor,
+        asked_at=journal.entries[0].at,
+        phase=state.phase,
+        outcome=state.decided.outcome if state.decided else None,
+        reason=state.decided.reason if state.decided else "",
+    )
+
+
+class Difference(Value):
+    """One thing in which two bundles differ; absent is None."""
+
+    where: str
+    one: Any
+    other: Any
+
+
+def differences(one: Bundle, other: Bundle) -> list[Difference]:
+    """Everything in which two bundles differ: every value of the manifest, the lock, the toolchain, every file."""
+    first, second = flat(one), flat(other)
+    names = sorted(first.keys() | second.keys())
+    return [
+        Difference(where=name, one=first.get(name), other=second.get(name))
+        for name in names
+        if first.get(name) != second.get(name)
+    ]
+
+
+def flat(bundle: Bundle) -> dict[str, Any]:
+    """A bundle as dotted names and plain values."""
+    manifest = bundle.manifest.model_dump(mode="json", by_alias=True)
+    lock = {line.split("==")[0]: line for line in bundle.lock.splitlines() if "==" in line}
+    files = {f"file {file.path}": f"{file.digest} ({file.size:,} bytes)" for file in bundle.files}
+    return dict(leaves({**manifest, "lock": lock})) | files
+
+
+def leaves(document: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every plain value of a document and its dotted name.
+
+    >>> dict(leaves({"a": {"b": 1}, "c": [2]}))
+    {'a.b': 1, 'c.0': 2}
+    """
+    if isinstance(document, Mapping):
+        parts: Any = document.items()
+    elif isinstance(document, list | tuple):
+        parts = enumerate(document)
+    else:
+        yield name, document
+        return
+    for key, value in parts:
+        yield from leaves(value, f"{name}.{key}" if name else str(key))

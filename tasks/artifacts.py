@@ -1,0 +1,45 @@
+"""What a person sees of a release in the Prefect UI: its table of gates, its plots, and the link to its page."""
+
+from __future__ import annotations
+
+import re
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from headgate import releasing
+from headgate.gates import Verdict
+from headgate.lifecycle import Reported
+from headgate.releasing import Run
+from headgate.report import markdown, plots_markdown
+from headgate.stores import open_store
+from headgate.strategies import Step
+from headgate.walk import Move
+
+WEEK_SECONDS = 7 * 24 * 3600
+
+
+def key_of(*words: str) -> str:
+    """An artifact's key: lower-case letters, digits and dashes.
+
+    >>> key_of("co2", "canary 5 %")
+    'co2-canary-5'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
+
+
+def show_step(run: Run, step: Step, move: Move, verdict: Verdict) -> None:
+    """The gates of one step as a table, one row per figure."""
+    rows = [
+        {"gate": finding.gate, "answer": finding.answer.value, "figure": name, "value": f"{value:,.6g}"}
+        for finding in verdict.findings
+        for name, value in finding.numbers.items()
+    ]
+    create_table_artifact(rows, key=key_of(run.model, step.name, "gates"), description=move.reason)
+
+
+def show_report(run: Run, reported: Reported) -> None:
+    """The whole release in short, with its plots, and the link to its page."""
+    story = releasing.story_of(run)
+    create_markdown_artifact(f"{markdown(story)}\n\n{plots_markdown(story)}", key=key_of(run.model, "release"))
+    address = open_store(run.environment.store).presign(reported.page, WEEK_SECONDS)
+    create_link_artifact(address, link_text=f"Report of {run.release}", key=key_of(run.model, "report"))
