@@ -157,6 +157,10 @@ class Watch:
     def _outputs(self) -> Any:
         return describe(self.desk.store, self.desk.compiled.bundle).manifest.schema_.outputs
 
+    @cached_property
+    def _horizon_seconds(self) -> float:
+        return sum(step.limit_seconds for step in walk_of(self.run))
+
     def _question(self, source_down: str) -> Question:
         state = self.desk.journal.state
         splits = {b.revision: Split(revision=b.revision, weight=b.weight, judged_from=b.judged_from) for b in state.began}
@@ -165,7 +169,7 @@ class Watch:
             disagreement=self.step.disagreement,
             splits=tuple(splits.values()),
             next_weight=self.step.next_weight,
-            horizon_seconds=sum(step.limit_seconds for step in walk_of(self.run)),
+            horizon_seconds=self._horizon_seconds,
             source_down=source_down,
         )
 
