@@ -1,0 +1,259 @@
+"""A story as a page, as JSON and as markdown. Pure: text in memory, nothing is stored or sent."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from headgate.gates import Answer
+from headgate.lifecycle import Outcome
+from headgate.report import words
+from headgate.report.charts import NARROW, WIDE, error_chart, evidence_chart, traffic_chart
+from headgate.report.narrative import LedgerLine, Story, VerdictLine
+from headgate.report.settings import settings_of
+from headgate.report.telling import headline
+from headgate.report.walk import State
+from headgate.values import canonical
+
+TONES = {
+    Outcome.PROMOTED: "good",
+    Outcome.RESTORED: "good",
+    Outcome.ROLLED_BACK: "bad",
+    Outcome.TURNED_BACK: "warn",
+    Outcome.ABORTED: "still",
+    None: "live",
+}
+"""The look of an outcome; colour, icon and word always come together."""
+
+ICONS = {
+    Outcome.PROMOTED: "tick",
+    Outcome.RESTORED: "back",
+    Outcome.ROLLED_BACK: "back",
+    Outcome.TURNED_BACK: "bar",
+    Outcome.ABORTED: "square",
+    None: "clock",
+}
+ANSWERS = {
+    Answer.PASS: "pass",
+    Answer.FAIL: "fail",
+    Answer.NOT_ENOUGH_EVIDENCE: "wait",
+    Answer.SOURCE_DOWN: "warn",
+    Answer.INVALID: "warn",
+}
+STANDS = {
+    State.PASSED: "pass",
+    State.WARNED: "warn",
+    State.STOPPED: "fail",
+    State.LIVE: "wait",
+    State.AHEAD: "ahead",
+}
+SIGNS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "wait": "⏳", "ahead": "·"}
+QUIET = 3
+"""So many entries of one kind in a row fold into one line; observations always do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart in the two widths that a page switches between."""
+
+    title: str
+    reading: str
+    wide: Markup
+    narrow: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number of the head, with what it is and what to hold it against."""
+
+    name: str
+    value: str
+    beside: str = ""
+
+
+def render(story: Story) -> bytes:
+    """The page: one self-contained HTML file that asks the network for nothing and runs no script."""
+    page = templates().get_template("page.html.jinja")
+    return page.render(
+        story=story,
+        word=story.outcome or ("paused" if story.paused else "open"),
+        tone=TONES[story.outcome],
+        icon=ICONS[story.outcome],
+        sentence=sentence(story),
+        tiles=tiles(story),
+        charts=charts(story),
+        settings=settings_of(story.plan),
+        last_verdicts=last_verdicts(story),
+        ledger=folded(story.ledger),
+    ).encode()
+
+
+def numbers(story: Story) -> bytes:
+    """The same story as canonical JSON; `Story.model_validate_json` gives it back."""
+    return canonical(story.model_dump(mode="json"))
+
+
+@cache
+def templates() -> Environment:
+    """The templates with the words that they use; a name that is not given is an error."""
+    environment = Environment(
+        loader=PackageLoader("headgate.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "percent": words.percent,
+        "duration": words.duration,
+        "moment": words.moment,
+        "clock": words.clock,
+        "spoken": words.spoken,
+    }
+    environment.globals |= {
+        "answers": ANSWERS,
+        "stands": STANDS,
+        "figure": words.figure,
+        "plural": words.plural,
+    }
+    return environment
+
+
+def sentence(story: Story) -> str:
+    """The decision in one sentence."""
+    here = [stop.name for stop in story.walk if stop.state in {State.STOPPED, State.LIVE}]
+    begun = [stop.name for stop in story.walk if stop.began]
+    return headline(
+        story.outcome,
+        what=f"{story.model} {story.version}",
+        environment=story.plan.environment,
+        first=story.candidate is not None and story.stable is None,
+        stopped=[*here, *reversed(begun), "its beginning"][0],
+        paused=story.paused,
+        carried_out=story.concluded_at is not None,
+    )
+
+
+def tiles(story: Story) -> tuple[Tile, ...]:
+    """The few numbers that stand beside the decision."""
+    stable, candidate, shadow = (story.total(name) for name in ("stable", "candidate", "shadow"))
+    live = sum(total.requests for total in (stable, candidate) if total)
+    found = [Tile("took", words.duration(story.seconds), f"{words.plural(story.attempts, 'attempt')}")]
+    if live:
+        found.append(Tile("live requests", words.number(live), "answered while it was judged"))
+    if candidate and candidate.requests:
+        share = words.percent(candidate.requests / live)
+        found.append(Tile("to the candidate", words.number(candidate.requests), f"{share} of live requests"))
+        beside = f"stable {words.percent(stable.rate)}" if stable and stable.requests else ""
+        found.append(Tile("candidate's errors", words.percent(candidate.rate), beside))
+    if shadow and shadow.requests:
+        compared = f"of {words.number(shadow.requests)} copies"
+        found.append(Tile("disagreement in shadow", words.percent(shadow.rate), compared))
+    if story.checks:
+        clean = sum(check.state == "pass" for check in story.checks)
+        found.append(Tile("checks passed", f"{clean} of {len(story.checks)}", "before any traffic"))
+    return tuple(found)
+
+
+def charts(story: Story) -> tuple[Chart, ...]:
+    """Every chart that has something to show."""
+    plots = (
+        (
+            "Requests per second",
+            "Live requests are stacked: the candidate's share grows from below. Shadow copies are a dashed line.",
+            traffic_chart,
+        ),
+        (
+            "Error rate",
+            "Errors per request. What the candidate should have answered and stable had to is the candidate's error.",
+            error_chart,
+        ),
+        (
+            "Evidence",
+            "Each line bets on harm or on safety; 1 says nothing. One that reaches its bar is proof: a ring marks it.",
+            evidence_chart,
+        ),
+    )
+    return tuple(
+        Chart(title, reading, wide=Markup(wide), narrow=Markup(draw(story, NARROW)))  # noqa: S704 -- built and escaped by ElementTree
+        for title, reading, draw in plots
+        if (wide := draw(story, WIDE))
+    )
+
+
+def last_verdicts(story: Story) -> tuple[VerdictLine, ...]:
+    """The last verdict of every step, in the order of the steps."""
+    return tuple({line.step: line for line in story.verdicts}.values())
+
+
+def folded(ledger: Sequence[LedgerLine]) -> list[tuple[LedgerLine, ...]]:
+    """The entries in order, with runs of observations and long runs of one kind together."""
+    groups: list[tuple[LedgerLine, ...]] = []
+    for kind, run in groupby(ledger, key=lambda line: line.kind):
+        lines = tuple(run)
+        together = kind == "observed" or (kind == "judged" and len(lines) > QUIET)
+        groups += [lines] if together else [(line,) for line in lines]
+    return groups
+
+
+def markdown(story: Story, link: str = "") -> str:
+    """A short summary for a run's page in Prefect: the decision, the checks, the gates.
+
+    Args:
+        story: what to tell.
+        link: address of the page, if it has one.
+    """
+    lines = [f"## {cell(story.outcome or 'open')}: {cell(sentence(story))}", "", cell(story.reason), ""]
+    lines += [
+        " · ".join(f"{tile.name} **{cell(tile.value)}** {cell(tile.beside)}".strip() for tile in tiles(story)),
+        "",
+    ]
+    if story.checks:
+        lines += ["| | check | found |", "|---|---|---|"]
+        lines += [
+            f"| {SIGNS[one.state]} | {cell(one.result.check)} | {cell(one.result.summary)} |" for one in story.checks
+        ]
+        lines += [""]
+    if story.verdicts:
+        lines += ["| | step | gate | answer | why |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {SIGNS[ANSWERS[found.answer]]} | {cell(line.step)} | {cell(found.gate)} "
+            f"| {found.answer} | {cell(found.reason)} |"
+            for line in last_verdicts(story)
+            for found in line.verdict.findings
+        ]
+        lines += [""]
+    if link:
+        lines += [f"[The whole report]({link})", ""]
+    lines += [f"`headgate verify {cell(story.release)}` · `headgate replay {cell(story.release)}`"]
+    return "\n".join(lines) + "\n"
+
+
+def plots_markdown(story: Story) -> str:
+    """The charts as pictures inside markdown, in fixed light colours; a line that says so when there are none."""
+    pictures = [
+        f"### {chart.title}\n\n![{chart.title}]({picture(chart.wide)})\n\n{chart.reading}" for chart in charts(story)
+    ]
+    return "\n\n".join(pictures or ["No live request was seen, so there is nothing to draw."]) + "\n"
+
+
+def picture(drawing: str) -> str:
+    """A drawing as a `data:` address that needs nothing else."""
+    style = files("headgate.report").joinpath("chart.css").read_text(encoding="utf-8")
+    head, _, rest = drawing.partition(">")
+    whole = f"{head}><style>{style} svg {{ background: var(--paper); }}</style>{rest}"
+    return "data:image/svg+xml;base64," + base64.b64encode(whole.encode()).decode()
+
+
+def cell(text: str) -> str:
+    """Outside text inside a markdown table: one line, with nothing that markdown would act on."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#!" else letter for letter in flat)

@@ -1,0 +1,74 @@
+"""A plan as settings that a person reads, those that somebody chose first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headgate.plan import CanaryStep, Plan
+from headgate.report.words import duration, number, percent, plural
+
+SHARES = {"percent": 0.01, "limit": 1.0, "difference_margin": 1.0, "ratio_margin": 1.0}
+"""Settings that are shares, and what makes a share of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a plan, and its default when that is another."""
+
+    name: str  # dotted, as in the plan
+    value: str
+    default: str  # "" when it has none
+    chosen: bool  # whether it differs from its default
+
+
+def settings_of(plan: Plan) -> tuple[Setting, ...]:
+    """Every setting in the plan's order.
+
+    >>> plan = Plan(model="m", replicas=3)
+    >>> [(one.name, one.value, one.default) for one in settings_of(plan) if one.chosen]
+    [('model', 'm', ''), ('replicas', '3', '2')]
+    """
+    asked = dict(leaves(plan.model_dump(mode="python")))
+    usual = dict(leaves(Plan(model="-").model_dump(mode="python"))) | {"model": None}
+    return tuple(
+        Setting(
+            name=name,
+            value=spelled(name, value),
+            default="" if usual.get(name) is None else spelled(name, usual[name]),
+            chosen=value != usual.get(name),
+        )
+        for name, value in asked.items()
+    )
+
+
+def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of a nested mapping."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def spelled(name: str, value: Any) -> str:
+    """A setting's value in its unit."""
+    last = name.rsplit(".", 1)[-1]
+    if name == "schedule":
+        return "\n".join(line_of(CanaryStep.model_validate(step)) for step in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        if last.endswith("_seconds"):
+            return duration(value)
+        return percent(value * SHARES[last]) if last in SHARES else number(value)
+    return str(value)
+
+
+def line_of(step: CanaryStep) -> str:
+    """One line of the schedule."""
+    least = duration(step.dwell_seconds) + (
+        f" and {plural(step.dwell_requests, 'request')}" if step.dwell_requests else ""
+    )
+    return f"{percent(step.percent / 100)} for at least {least}, at most {duration(step.limit_seconds)}"

@@ -1,0 +1,370 @@
+"""Four releases as a real one would leave them: the first, a promotion, a stop in shadow, a roll-back in canary."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from headgate.gates import Answer, Disagreement, ErrorRate, Finding, Question, Verdict
+from headgate.lifecycle import (
+    Began,
+    Checked,
+    CheckResult,
+    Compiled,
+    Concluded,
+    Decided,
+    Entered,
+    Fact,
+    Judged,
+    Observed,
+    Outcome,
+    Passed,
+    Requested,
+    Staged,
+)
+from headgate.plan import CanaryStep, Plan, Shadow
+from headgate.report import EvidencePoint, Story, Traffic, story
+from headgate.values import canonical, digest_of
+
+NOON = datetime(2026, 11, 21, 14, 2, 11, tzinfo=UTC)
+BUNDLES = {version: digest_of(version.encode()) for version in ("1.0.0", "2.0.0", "2.1.0", "2.2.0")}
+SPEED = 320  # live requests per second
+
+
+@dataclass(frozen=True)
+class Written:
+    """A ledger entry with the fields that a report reads."""
+
+    seq: int
+    at: datetime
+    actor: str
+    fact: dict[str, Any]
+    previous: str | None = None
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        body = {"seq": self.seq, "at": self.at.isoformat(), "fact": self.fact, "previous": self.previous}
+        object.__setattr__(self, "digest", digest_of(canonical(body)))
+
+
+def written(facts: Iterable[tuple[datetime, str, Fact]]) -> list[Written]:
+    """The facts as a chained ledger."""
+    entries: list[Written] = []
+    for seq, (at, actor, fact) in enumerate(facts, start=1):
+        previous = entries[-1].digest if entries else None
+        entries.append(Written(seq, at, actor, fact.model_dump(mode="json"), previous))
+    return entries
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+PLAN = Plan(
+    model="examples/co2/v2",
+    schedule=tuple(
+        CanaryStep(percent=percent, dwell_seconds=20, dwell_requests=2000, limit_seconds=300) for percent in (5, 25, 50)
+    ),
+    shadow=Shadow(dwell_seconds=20, dwell_pairs=500, disagreement=Disagreement(limit=0.02)),
+    errors=ErrorRate(difference_margin=0.01),
+    warm_up_seconds=3,
+)
+CHECKS = (
+    CheckResult(
+        check="golden",
+        passed=True,
+        summary="6 of 6 golden cases within tolerance; largest difference 2.1e-9",
+        numbers={"cases": 6, "largest_difference_absolute": 2.1e-9},
+        details=("march 1998, horizon 4: expected 368.214, found 368.214", "january 2001, horizon 12: expected 371.9"),
+    ),
+    CheckResult(check="determinism", passed=True, summary="equal answers in 3 processes with 3 hash seeds"),
+    CheckResult(check="schema", passed=True, summary="200 sample rows answered, every output of its declared type"),
+    CheckResult(check="batch invariance", passed=True, summary="200 rows score the same alone, in pairs and together"),
+    CheckResult(
+        check="parameter sensitivity",
+        passed=True,
+        summary="4 of 4 live parameters change an output",
+        numbers={"parameters": 4, "smallest_effect": 0.0031},
+    ),
+    CheckResult(
+        check="data: inputs",
+        passed=True,
+        summary="14 of 14 expectations hold on 2,284 rows",
+        numbers={"expectations": 14, "rows": 2284},
+    ),
+    CheckResult(check="data: predictions", passed=True, summary="9 of 9 expectations hold on 200 predictions"),
+    CheckResult(
+        check="constraints",
+        passed=True,
+        warning=True,
+        summary="2 of 200 rows break the warning `narrow interval`; 5 are allowed",
+        numbers={"rows": 200, "warnings": 2, "allowed": 5, "missing_share": 0.01},
+        details=("row 17: upper - lower < 6, found 6.41", "row 112: upper - lower < 6, found 6.02"),
+    ),
+    CheckResult(check="author's pytest", passed=True, summary="31 passed in 4.2 s", numbers={"took_seconds": 4.2}),
+    CheckResult(
+        check="backtest",
+        passed=True,
+        summary="MASE 0.412 against stable's 0.987 over 20 origins; coverage 94.6 % of nominal 95 %",
+        numbers={"mase": 0.412, "mase_stable": 0.987, "loss_ratio": 0.417, "coverage": 0.946, "origins": 20},
+    ),
+    CheckResult(check="version bump", passed=True, summary="declared 2.0.0, computed at least 1.1.0: outputs changed"),
+)
+
+
+def opening(version: str, stable: str | None, checks: Iterable[CheckResult]) -> Iterator[tuple[datetime, str, Fact]]:
+    """Request, compilation, checks."""
+    plan = PLAN.model_copy(update={"model": f"examples/co2/v{version}"})
+    person, worker = "mira@example.org", "release@build-7"
+    yield after(0), person, Requested(plan=plan, source=digest_of(b"folder"), model="co2-weekly", version=version)
+    yield after(0.2), worker, Entered(attempt=1, process="build-7:41822")
+    provenance = {"source_commit": "9f1c2ab77d0e", "toolchain": "python 3.11.9", "requirements": digest_of(b"lock")}
+    compiled = Compiled(
+        bundle=BUNDLES[version], stable=BUNDLES[stable] if stable else None, stable_replicas=2, provenance=provenance
+    )
+    yield after(3.1), worker, compiled
+    for index, result in enumerate(checks):
+        yield after(5 + 1.7 * index), worker, Checked(result=result)
+
+
+def finding(gate: str, answer: Answer, reason: str, **numbers: float) -> Verdict:
+    return Verdict(
+        answer=answer, reason=reason, findings=(Finding(gate=gate, answer=answer, reason=reason, numbers=numbers),)
+    )
+
+
+def seen(step: str, at: float, late: int = 0) -> Observed:
+    return Observed(
+        step=step, evidence=digest_of(step.encode()), cursor={"bytes": 1}, watermark=after(at - 2), late=late
+    )
+
+
+def live(
+    start: float, end: float, weight: float, *, mirror: bool = False, bad: float = 0.0, seed: int = 7
+) -> list[Traffic]:
+    """Requests second by second; `bad` is the candidate's share of errors, or the share of differing copies."""
+    dice = random.Random(seed)
+    found: list[Traffic] = []
+    for second in range(math.ceil(start), math.floor(end)):
+        total = round(dice.gauss(SPEED, 14))
+        mine = round(total * weight + dice.uniform(-1, 1) * (weight > 0))
+        errors = sum(dice.random() < 0.002 for _ in range(total - mine))
+        found.append(Traffic(time=after(second), variant="stable", requests=total - mine, errors=errors))
+        if weight:
+            failed = sum(dice.random() < max(bad, 0.002) for _ in range(mine))
+            found.append(Traffic(time=after(second), variant="candidate", requests=max(mine, failed), errors=failed))
+        if mirror:
+            differs = sum(dice.random() < bad for _ in range(total))
+            found.append(Traffic(time=after(second), variant="shadow", requests=total, errors=differs))
+    return found
+
+
+def course(start: float, end: float, harm: float, safe: float, *, seed: int = 3) -> list[EvidencePoint]:
+    """E-values that wander from nothing to their ends."""
+    dice = random.Random(seed)
+    seconds = range(math.ceil(start), math.floor(end) + 1)
+    return [
+        EvidencePoint(
+            time=after(second),
+            log_harm=harm * share + dice.gauss(0, 0.12) * (0 < share < 1),
+            log_safe=safe * share + dice.gauss(0, 0.12) * (0 < share < 1),
+        )
+        for second in seconds
+        for share in [(second - seconds[0]) / max(1, len(seconds) - 1)]
+    ]
+
+
+WORKER = "release@build-7"
+STEPS = (
+    ("shadow", 0.0, 27.0, 52.0),
+    ("canary 5 %", 0.05, 53.0, 98.0),
+    ("canary 25 %", 0.25, 99.0, 131.0),
+    ("canary 50 %", 0.5, 132.0, 158.0),
+)
+
+
+def began(step: str, at: float, revision: int, weight: float) -> tuple[datetime, str, Fact]:
+    fact = Began(step=step, revision=revision, weight=weight, mirror=float(not weight), judged_from=after(at + 3))
+    return after(at), WORKER, fact
+
+
+def judged(step: str, at: float, verdict: Verdict) -> tuple[datetime, str, Fact]:
+    question = Question(disagreement=PLAN.shadow.disagreement) if step == "shadow" else Question(errors=PLAN.errors)
+    return after(at), WORKER, Judged(step=step, question=question, verdict=verdict, watermark=after(at - 2))
+
+
+def pairs(answer: Answer, differing: int, total: int, log_e_harm: float, log_e_safe: float) -> Verdict:
+    """What the gate on shadow answers says."""
+    proven = {Answer.PASS: "less than 2.00% proven", Answer.FAIL: "more than 2.00% proven"}.get(answer, "not proven")
+    return finding(
+        "disagreement",
+        answer,
+        f"{differing:,} of {total:,} shadow answers differ from stable's: {proven}",
+        limit=0.02,
+        log_e_harm=log_e_harm,
+        log_e_harm_needed=math.log(20),
+        log_e_safe=log_e_safe,
+        log_e_safe_needed=math.log(20),
+        pairs=total,
+        disagreements=differing,
+    )
+
+
+def errors(answer: Answer, failed: int, units: int, log_e_harm: float, log_e_safe: float, **more: float) -> Verdict:
+    """What the gates on failures say."""
+    proven = {Answer.PASS: "safety proven (e = 25 >= 20)", Answer.FAIL: "harm proven (e = 200 >= 20)"}
+    gate = Finding(
+        gate="errors",
+        answer=answer,
+        reason=f"candidate failed {failed:,} of {units:,} keys, stable 17 of 8,320 keys: "
+        + proven.get(answer, "not proven either way, about 4,200 more requests to proof of safety"),
+        numbers={
+            "candidate_units": units,
+            "candidate_failures": failed,
+            "stable_units": 8320,
+            "stable_failures": 17,
+            "requests": units + 8320,
+            "log_e_harm": log_e_harm,
+            "log_e_harm_needed": math.log(20),
+            "log_e_safe": log_e_safe,
+            "log_e_safe_needed": math.log(20),
+            "ratio_margin": 1.5,
+            "difference_margin": 0.02,
+            **more,
+        },
+    )
+    split = Finding(
+        gate="split",
+        answer=Answer.PASS,
+        reason=f"the split is as asked (revision 9: {units:,} of {units + 8320:,} where 50.00% was asked)",
+        numbers={"units": units + 8320, "log_e_wrong": -3.1, "log_e_wrong_needed": math.log(1000)},
+    )
+    return Verdict(answer=answer, reason=gate.reason, findings=(gate, split))
+
+
+def proof(step: str, weight: float) -> Verdict:
+    if step == "shadow":
+        return pairs(Answer.PASS, 31, 7987, -40, 63.6)
+    return errors(Answer.PASS, round(18 * weight), round(9000 * weight), -3.5, 3.2)
+
+
+def undecided(step: str) -> Verdict:
+    if step == "shadow":
+        return pairs(Answer.NOT_ENOUGH_EVIDENCE, 3, 640, -0.2, 2.1)
+    return errors(Answer.NOT_ENOUGH_EVIDENCE, 2, 411, -0.2, 0.6, needed_requests=4200)
+
+
+def first() -> Story:
+    """No baseline: checked, staged, live."""
+    facts = [
+        *opening("1.0.0", None, CHECKS[:-2]),
+        (after(24), WORKER, Staged(revision=3, summary="2 servers ready, golden probe answered in 4 ms")),
+        (after(25), WORKER, Decided(outcome=Outcome.PROMOTED, reason="nothing served before; every check passed")),
+        (after(28), WORKER, Concluded(outcome=Outcome.PROMOTED, serving=BUNDLES["1.0.0"], revision=4)),
+    ]
+    return story(release="co2-weekly-20261121-140211-a1f4", entries=written(facts))
+
+
+def promoted() -> Story:
+    """Every step proves safety."""
+    facts: list[tuple[datetime, str, Fact]] = [
+        *opening("2.0.0", "1.0.0", CHECKS),
+        (after(26), WORKER, Staged(revision=5, summary="1 server ready, golden probe answered in 5 ms")),
+    ]
+    traffic: list[Traffic] = []
+    evidence: list[EvidencePoint] = []
+    for index, (step, weight, start, end) in enumerate(STEPS):
+        facts += [
+            began(step, start, 6 + index, weight),
+            (after(start + 5), WORKER, seen(step, start + 5)),
+            judged(step, start + 5.1, undecided(step)),
+            (after(end - 0.4), WORKER, seen(step, end - 0.4, late=index % 2)),
+            judged(step, end - 0.3, proof(step, weight)),
+            (after(end), WORKER, Passed(step=step)),
+        ]
+        traffic += live(start, end + 1, weight, mirror=not weight, bad=0.004 if not weight else 0.0, seed=index)
+        evidence += course(start + 3, end, -3.5 - index, 3.2, seed=index) if weight else []
+    reason = "canary 50 %: safety proven at the next share; candidate fails 0.2 % of its keys, stable 0.2 %"
+    facts += [
+        (after(158.4), WORKER, Decided(outcome=Outcome.PROMOTED, reason=reason)),
+        (after(161), WORKER, Concluded(outcome=Outcome.PROMOTED, serving=BUNDLES["2.0.0"], revision=10)),
+    ]
+    return story(release="co2-weekly-20261121-140211-b7c0", entries=written(facts), traffic=traffic, evidence=evidence)
+
+
+def stopped_in_shadow() -> Story:
+    """A unit slip in one form of request: one answer in nine differs."""
+    verdict = pairs(Answer.FAIL, 212, 1904, 213.7, -41)
+    facts = [
+        *opening("2.1.0", "2.0.0", CHECKS),
+        (after(26), WORKER, Staged(revision=12, summary="1 server ready, golden probe answered in 5 ms")),
+        began("shadow", 27, 13, 0),
+        (after(37.6), WORKER, seen("shadow", 37.6)),
+        judged("shadow", 37.7, verdict),
+        (after(38), WORKER, Decided(outcome=Outcome.ROLLED_BACK, reason=f"shadow: {verdict.reason}")),
+        (after(40), WORKER, Concluded(outcome=Outcome.ROLLED_BACK, serving=BUNDLES["2.0.0"], revision=14)),
+    ]
+    return story(
+        release="co2-weekly-20261121-140211-c2d9",
+        entries=written(facts),
+        traffic=live(27, 38, 0, mirror=True, bad=0.11),
+    )
+
+
+def rolled_back() -> Story:
+    """A leak: the candidate begins to fail 5 % of its calls in the middle of the last step."""
+    facts: list[tuple[datetime, str, Fact]] = [
+        *opening("2.2.0", "2.0.0", CHECKS),
+        (after(26), WORKER, Staged(revision=16, summary="1 server ready, golden probe answered in 5 ms")),
+    ]
+    traffic: list[Traffic] = []
+    evidence: list[EvidencePoint] = []
+    for index, (step, weight, start, end) in enumerate(STEPS):
+        last = step == "canary 50 %"
+        facts.append(began(step, start, 17 + index, weight))
+        facts.append((after(end - 0.4), WORKER, seen(step, end - 0.4)))
+        if last:
+            traffic += live(start, start + 13, weight) + live(start + 13, end + 3, weight, bad=0.05)
+            evidence += course(start + 3, start + 13, -2, 1.4) + course(start + 14, end, 5.3, -4, seed=5)
+        else:
+            facts.append(judged(step, end - 0.3, proof(step, weight)))
+            facts.append((after(end), WORKER, Passed(step=step)))
+            traffic += live(start, end + 1, weight, mirror=not weight, bad=0.004 if not weight else 0.0, seed=index)
+            evidence += course(start + 3, end, -3.5, 3.2, seed=index) if weight else []
+    verdict = errors(Answer.FAIL, 109, 4147, 5.3, -4)
+    facts += [
+        judged("canary 50 %", 157.7, verdict),
+        (after(158), WORKER, Decided(outcome=Outcome.ROLLED_BACK, reason=f"canary 50 %: {verdict.reason}")),
+        (after(160.5), WORKER, Concluded(outcome=Outcome.ROLLED_BACK, serving=BUNDLES["2.0.0"], revision=21)),
+    ]
+    return story(release="co2-weekly-20261121-140211-d5e3", entries=written(facts), traffic=traffic, evidence=evidence)
+
+
+def turned_back() -> Story:
+    """A golden case fails before any traffic."""
+    failed = CheckResult(
+        check="golden",
+        passed=False,
+        summary="2 of 6 golden cases miss their tolerance; largest difference 9.4",
+        numbers={"cases": 6, "missed": 2, "largest_difference_absolute": 9.4},
+        details=("march 1998, horizon 4: forecast expected 368.214, found 377.61",),
+    )
+    facts = [
+        *opening("2.1.0", "2.0.0", (failed, *CHECKS[1:])),
+        (after(25), WORKER, Decided(outcome=Outcome.TURNED_BACK, reason=f"golden: {failed.summary}")),
+        (after(26), WORKER, Concluded(outcome=Outcome.TURNED_BACK, serving=BUNDLES["2.0.0"], revision=0)),
+    ]
+    return story(release="co2-weekly-20261121-140211-e8aa", entries=written(facts))
+
+
+STORIES = {
+    "first": first,
+    "promoted": promoted,
+    "stopped-in-shadow": stopped_in_shadow,
+    "rolled-back": rolled_back,
+    "turned-back": turned_back,
+}
