@@ -6,7 +6,7 @@ import ast
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -113,6 +113,8 @@ class Backtest(Value):
 class Tests(Value):
     """`[test]`: what must hold before any traffic."""
 
+    __test__: ClassVar[bool] = False  # not a test case of ours, whatever pytest makes of the name
+
     samples: Inside | None = None
     """CSV of input rows, used wherever a check needs requests."""
     golden: tuple[Golden, ...] = ()
@@ -150,7 +152,8 @@ def wrong_golden(schema: Schema, cases: Sequence[Golden]) -> Iterator[str]:
         for name in schema.inputs:
             if name not in case.inputs:
                 yield f"{where}.inputs.{name}: is missing"
-        if len({len(column) for column in (*case.inputs.values(), *case.outputs.values())} - {0}) != 1:
+        lengths = {len(column) for column in (*case.inputs.values(), *case.outputs.values())}
+        if len(lengths) != 1 or 0 in lengths:
             yield f"{where}: every column needs the same number of values, and at least one"
         sides: tuple[tuple[str, Mapping[str, Column], Mapping[str, tuple[Scalar | None, ...]]], ...] = (
             ("inputs", schema.inputs, case.inputs),

@@ -77,7 +77,9 @@ def test_memory_is_limited(tmp_path: Path) -> None:
 
 
 def test_a_file_that_grows_too_large_ends_the_run(tmp_path: Path) -> None:
-    finished = run(["dd", "if=/dev/zero", "of=big", "bs=1M", "count=8"], folder=tmp_path, env=ENVIRONMENT, limits=LIMITS)
+    finished = run(
+        ["dd", "if=/dev/zero", "of=big", "bs=1M", "count=8"], folder=tmp_path, env=ENVIRONMENT, limits=LIMITS
+    )
     assert finished.exit_code == -signal.SIGXFSZ
     assert finished.killed_because is Killed.OUTPUT
     assert (tmp_path / "big").stat().st_size <= 4 * 1024 * 1024
@@ -107,7 +109,9 @@ def test_an_orphan_in_its_own_session_is_killed_too(tmp_path: Path, staying: boo
 
 
 def test_time_is_limited_and_kills_what_ignores_it(tmp_path: Path) -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('hi', flush=True); time.sleep(600)"
+    code = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('hi', flush=True); time.sleep(600)"
+    )
     finished = python(code, tmp_path, limits=Limits(seconds=0.7))
     assert finished.killed_because is Killed.TIME
     assert finished.stdout_tail == "hi\n"
@@ -122,7 +126,8 @@ def test_a_program_that_closes_its_pipes_is_still_waited_for(tmp_path: Path) -> 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
 def test_a_run_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from headgate.process import run; from headgate.manifest import Limits;"
+        "import os, sys; from pathlib import Path;"
+        "from headgate.process import run; from headgate.manifest import Limits;"
         "run(['sh', '-c', 'echo $$ > pid; sleep 600'], folder=Path(sys.argv[1]), env=dict(os.environ), limits=Limits())"
     )
     starter = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
