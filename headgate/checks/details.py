@@ -1,0 +1,18 @@
+"""The lines of a result that a person reads: few, and never silently cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MOST = 20
+
+
+def few(lines: Sequence[str]) -> tuple[str, ...]:
+    """At most 20 lines; the last one says how many were left out.
+
+    >>> few([f"row {row}" for row in range(50)])[-2:]
+    ('row 18', 'and 31 more')
+    """
+    if len(lines) <= MOST:
+        return tuple(lines)
+    return (*lines[: MOST - 1], f"and {len(lines) - MOST + 1} more")
