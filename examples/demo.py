@@ -1,4 +1,4 @@
-"""Four releases of a real forecasting model under live requests: two go live, one is stopped in shadow, one in its canary.
+"""Four releases of a forecasting model under live requests: two go live, one is stopped in shadow, one in its canary.
 
 Starts a Prefect server to look at, runs the environment, replays the example's rows as live requests, and releases one
 version after the other with the same commands that a person types. Writes `.headgate/demo.json`.
@@ -162,8 +162,9 @@ def report(
     (ROOT / ".headgate" / "demo.json").write_text(json.dumps(document, indent=2) + "\n")
     say("")
     for line in story:
+        figures = f"{line['seconds']:>6} s  {line['requests']:>7,} requests"
         expected = "as told" if line["outcome"] == VERSIONS[line["version"]] else "NOT AS TOLD"
-        print(f"  {line['version']}  {line['outcome']:<12} {line['seconds']:>6} s  {line['requests']:>7,} requests  {expected}")
+        print(f"  {line['version']}  {line['outcome']:<12} {figures}  {expected}")
         print(f"      {line['why']}\n      {line['report']}")
     print(f"\n  callers: {callers['sent']:,} requests, {callers['errors']} errors; {seconds:.0f} s in all")
     print("  the same as JSON: .headgate/demo.json")

@@ -1,4 +1,4 @@
-"""A release from a model folder to production, or back: compile, validate, test, stage, shadow, canary, promote or roll back."""
+"""A release: compile, validate, test, stage, shadow, canary steps, promote or roll back."""
 
 from __future__ import annotations
 

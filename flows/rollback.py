@@ -17,6 +17,7 @@ from tasks.prepare import compile_bundle, stage
 def rollback(
     model: str,
     environment_name: str = "production",
+    *,
     to: str = "",
     reason: str = "",
     environment: Environment | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.bundle import damage
+from headgate.bundle import references
 from headgate.environment import Environment
 from headgate.errors import Corrupt, Missing
 from headgate.history import history, models_in, releases_in
@@ -66,10 +66,8 @@ def blobs_of(store: ObjectStore, release: str) -> set[str]:
 
 def bundle_blobs(store: ObjectStore, bundle: Digest) -> set[str]:
     """Keys of the blobs of one bundle."""
-    from headgate.bundle import blobs
-
     try:
-        return {BLOBS + digest.removeprefix("sha256:") for digest in blobs(store, bundle)}
+        return {BLOBS + digest.removeprefix("sha256:") for digest in references(store, bundle)}
     except (Corrupt, Missing):
         return {BLOBS + bundle.removeprefix("sha256:")}
 
@@ -85,8 +83,14 @@ def blob_damage(store: ObjectStore, key: str) -> str:
     return "" if key == BLOBS + found else f"{key} holds other bytes: they are sha256:{found}"
 
 
+def evidence_in(store: ObjectStore) -> set[Digest]:
+    """Every blob of evidence that a release names."""
+    journals = (ReleaseJournal(store, release, "gc") for release in releases_in(store))
+    return {fact.evidence for journal in journals for fact in journal.refresh().observed}
+
+
 def needed(store: ObjectStore, environments: list[Environment], keep: int) -> set[Digest]:
-    """Bundles that must stay: what serves or is on its way anywhere, and each model's last `keep` stables to go back to."""
+    """Bundles that must stay: what serves or is on its way anywhere, and the last `keep` stables of each model."""
     kept: set[Digest] = set()
     for environment in environments:
         for model in models_in(store, environment.name):

@@ -1,4 +1,4 @@
-"""Facts into ledgers and state out of them, with the fence that stops an older attempt. It decides nothing about a release."""
+"""Facts into ledgers and state out of them, with the fence that stops an older attempt. It decides nothing."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class EnvironmentJournal:
         return self.state
 
     def claim(self, release: str, attempt: int) -> None:
-        """Hold the environment for this attempt. Raises `Conflict` when another release, or a newer attempt, holds it."""
+        """Hold the environment for this attempt. Raises `Conflict` when another release or a newer attempt holds it."""
         claim = Claimed(release=release, attempt=attempt)
 
         def free_or_ours(state: Serving) -> None:
@@ -144,7 +144,7 @@ class EnvironmentJournal:
         return self._append_if(still_ours, fact)
 
     def wish(self, topology: Topology | None, *, because: str, claim: Claimed) -> int:
-        """Record a topology to be made true; its sequence number is the revision. A wish that stands is not repeated."""
+        """Record a topology to be made true; its entry's number is the revision. A wish that stands is not repeated."""
         state = self.refresh()
         if state.claim == claim and state.revision and state.topology == topology:
             return state.revision
@@ -172,7 +172,9 @@ class EnvironmentJournal:
 
 def crowded(ledger: str) -> Conflict:
     """Too many writers at once."""
-    return Conflict(f"{ledger}: lost {TRIES} races for the next entry", "try again; if it goes on, stop the other writers")
+    return Conflict(
+        f"{ledger}: lost {TRIES} races for the next entry", "try again; if it goes on, stop the other writers"
+    )
 
 
 def taken_over(release: str, attempt: int | None) -> Conflict:

@@ -267,41 +267,29 @@ class Release(Value):
     reported: Reported | None = None
 
     def after(self, fact: Fact) -> Release:
-        """The state once `fact` has happened too. Facts after the end change nothing but the report."""
+        """The state once `fact` has happened too."""
+        kind = type(fact)
+        if kind in FIRST_STANDS:
+            name = FIRST_STANDS[kind]
+            return self.model_copy(update={name: getattr(self, name) or fact})
+        if kind in LAST_STANDS:
+            return self.model_copy(update={LAST_STANDS[kind]: fact})
         match fact:
-            case Requested():
-                return self.model_copy(update={"requested": self.requested or fact})
             case Entered():
                 return self.model_copy(update={"attempt": max(self.attempt, fact.attempt)})
-            case Compiled():
-                return self.model_copy(update={"compiled": self.compiled or fact})
             case Checked():
                 others = tuple(check for check in self.checks if check.check != fact.result.check)
                 return self.model_copy(update={"checks": (*others, fact.result)})
-            case Staged():
-                return self.model_copy(update={"staged": fact})
             case Began():
                 return self.model_copy(update={"began": (*self.began, fact)})
             case Observed():
                 return self.model_copy(update={"observed": (*self.observed, fact)})
-            case Judged():
-                return self.model_copy(update={"verdict": fact})
             case Passed():
                 return self.model_copy(update={"passed": (*self.passed, fact.step)})
-            case Decided():
-                return self.model_copy(update={"decided": self.decided or fact})
-            case Concluded():
-                return self.model_copy(update={"concluded": self.concluded or fact})
-            case Approved():
-                return self.model_copy(update={"approved": fact})
-            case Declined():
-                return self.model_copy(update={"declined": self.declined or fact})
             case Paused() | Resumed():
                 return self.model_copy(update={"paused": isinstance(fact, Paused)})
-            case Aborted():
-                return self.model_copy(update={"aborted": self.aborted or fact})
-            case Reported():
-                return self.model_copy(update={"reported": fact})
+            case _:
+                raise AssertionError(f"no rule for {kind.__name__}: every fact needs one")
 
     @property
     def phase(self) -> Phase:
@@ -318,6 +306,25 @@ class Release(Value):
     def beginning_of(self, step: str) -> Began | None:
         """The last time `step` went live."""
         return next((began for began in reversed(self.began) if began.step == step), None)
+
+
+FIRST_STANDS: dict[type[Value], str] = {
+    Requested: "requested",
+    Compiled: "compiled",
+    Declined: "declined",
+    Aborted: "aborted",
+    Decided: "decided",
+    Concluded: "concluded",
+}
+"""Facts that happen once: whatever repeats them later changes nothing."""
+
+LAST_STANDS: dict[type[Value], str] = {
+    Staged: "staged",
+    Judged: "verdict",
+    Approved: "approved",
+    Reported: "reported",
+}
+"""Facts whose newest replaces the ones before."""
 
 
 def release_of(facts: list[Fact]) -> Release:

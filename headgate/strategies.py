@@ -1,4 +1,4 @@
-"""Turn a plan into steps: a strategy is a function from a plan to topologies to walk through. Pure; nobody else knows their names."""
+"""Turn a plan into steps: a strategy is a function from a plan to topologies. Pure; nobody else knows their names."""
 
 from __future__ import annotations
 

@@ -41,12 +41,10 @@ def next_move(
     requests: int,
     last: bool,
 ) -> Move:
-    """What follows at `step`, from its verdict and its dwell. A person's no outranks harm, harm outranks everything else.
+    """What follows at `step`, from its verdict and its dwell. A person's no outranks harm, harm outranks the rest.
 
-    Args:
-        began_at: when the step went live.
-        requests: live requests (pairs, in shadow) that were judged in this step.
-        last: whether promotion comes next.
+    `requests` are the live requests (pairs, in shadow) judged since the step went live at `began_at`; after the `last`
+    step comes promotion.
     """
     ended = stopped(release)
     if ended:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -51,7 +51,7 @@ def say(document: Any, text: str, *, as_json: bool) -> None:
     click.echo(json.dumps(document, indent=2, default=str) if as_json else text)
 
 
-def table(rows: list[tuple[str, ...]], headings: tuple[str, ...]) -> str:
+def table(rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]) -> str:
     """Columns as wide as their widest cell.
 
     >>> print(table([("co2", "1.0.0")], ("MODEL", "VERSION")))

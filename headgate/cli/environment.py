@@ -45,7 +45,9 @@ def down_command(environment: Environment, as_json: bool) -> None:
 @environment_option
 @click.option("--lines", default=40, show_default=True, help="How many of the last lines of each file.")
 @click.option("--follow", is_flag=True, help="Go on showing what is added.")
-@click.option("--of", "part", default="supervisor", show_default=True, help="supervisor, gateway, access, servers, or all.")
+@click.option(
+    "--of", "part", default="supervisor", show_default=True, help="supervisor, gateway, access, servers, or all."
+)
 def logs_command(environment: Environment, lines: int, follow: bool, part: str) -> None:
     """Show what an environment says it does."""
     files = local.log_files(environment, part)

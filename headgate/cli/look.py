@@ -33,7 +33,7 @@ def status_command(release: str | None, environment: Environment, as_json: bool)
     """
     store = open_store(environment.store)
     if release:
-        show_release(store, environment, release, as_json=as_json)
+        show_release(store, release, as_json=as_json)
         return
     documents = [model_status(store, environment, model) for model in models_in(store, environment.name)]
     if not documents:
@@ -75,18 +75,24 @@ def status_text(document: dict[str, Any]) -> str:
     if topology is None:
         lines.append("  nothing is wished to serve")
     else:
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for role in ("stable", "candidate", "standby"):
             if topology[role]:
                 share = {"stable": 1 - topology["weight"], "candidate": topology["weight"]}.get(role, 0)
-                runs = next((v for v in (plane or {}).get("variants", []) if v["bundle"] == topology[role]["bundle"]), {})
+                runs: dict[str, Any] = next(
+                    (v for v in (plane or {}).get("variants", []) if v["bundle"] == topology[role]["bundle"]), {}
+                )
                 ready = f"{runs.get('ready', '?')}/{topology[role]['replicas']} ready"
-                rows.append((f"  {role}", short(topology[role]["bundle"]), f"{share:.0%}", ready, runs.get("message", "")))
+                rows.append(
+                    (f"  {role}", short(topology[role]["bundle"]), f"{share:.0%}", ready, runs.get("message", ""))
+                )
         lines.append(table(rows, ("  ROLE", "BUNDLE", "LIVE", "SERVERS", "")))
     if plane is None:
         lines.append(f"  plane    {document['plane_error']}")
     else:
-        lines.append(f"  address  {plane['address']}" + ("" if plane["converged"] else f"  (converging: {plane['message']})"))
+        lines.append(
+            f"  address  {plane['address']}" + ("" if plane["converged"] else f"  (converging: {plane['message']})")
+        )
     if document["open"]:
         lines.append(f"  release  {document['open']} is open")
     if document["progress"]:
@@ -107,16 +113,22 @@ def history_command(model: str | None, environment: Environment, moment: str | N
     if moment:
         found = {name: served_at(journal, time_of(moment)) for name, journal in journals.items()}
         rows = [
-            (name, short(s.topology.stable.bundle) if s and s.topology else "-", s.because if s else "nothing served yet")
+            (
+                name,
+                short(s.topology.stable.bundle) if s and s.topology else "-",
+                s.because if s else "nothing served yet",
+            )
             for name, s in found.items()
         ]
-        document = {name: served.model_dump(mode="json") if served else None for name, served in found.items()}
+        document: dict[str, Any] = {
+            name: served.model_dump(mode="json") if served else None for name, served in found.items()
+        }
         say(document, table(rows, ("MODEL", "STABLE", "SINCE RELEASE")), as_json=as_json)
         return
     releases = [line for release in releases_in(store) if (line := tell(store, release))]
     releases = sorted((line for line in releases if not model or line.model == model), key=lambda line: line.asked_at)
     served = {name: history(journal) for name, journal in journals.items()}
-    rows = [
+    lines = [
         (f"{line.asked_at:%Y-%m-%d %H:%M:%S}", line.release, line.outcome or line.phase, line.asked_by, line.reason)
         for line in releases
     ]
@@ -125,7 +137,7 @@ def history_command(model: str | None, environment: Environment, moment: str | N
         for name, stretch in served.items()
         for s in stretch
     ]
-    text = table(rows, ("ASKED (UTC)", "RELEASE", "ENDED", "BY", "WHY")) + "\n\n"
+    text = table(lines, ("ASKED (UTC)", "RELEASE", "ENDED", "BY", "WHY")) + "\n\n"
     text += table(stretches, ("SINCE (UTC)", "MODEL", "REVISION", "STABLE", "CANDIDATE", "BECAUSE OF"))
     document = {
         "releases": [line.model_dump(mode="json") for line in releases],
@@ -139,7 +151,9 @@ def roles(topology: Any) -> tuple[str, str]:
     if topology is None:
         return "nothing", "-"
     candidate = topology.candidate
-    share = f" {topology.weight:.0%}" if topology.weight else f" copies {topology.mirror:.0%}" if topology.mirror else ""
+    share = (
+        f" {topology.weight:.0%}" if topology.weight else f" copies {topology.mirror:.0%}" if topology.mirror else ""
+    )
     return short(topology.stable.bundle), short(candidate.bundle) + share if candidate else "-"
 
 
@@ -171,12 +185,10 @@ def show_command(name: str, environment: Environment, report: Path | None, as_js
         )
         say(bundle.model_dump(mode="json", by_alias=True), text, as_json=as_json)
         return
-    show_release(store, environment, name, as_json=as_json, report=report)
+    show_release(store, name, as_json=as_json, report=report)
 
 
-def show_release(
-    store: ObjectStore, environment: Environment, release: str, *, as_json: bool, report: Path | None = None
-) -> None:
+def show_release(store: ObjectStore, release: str, *, as_json: bool, report: Path | None = None) -> None:
     """Every fact of one release, and where its page is."""
     journal = ReleaseJournal(store, release, "show")
     state = journal.refresh()
@@ -242,7 +254,4 @@ def bundle_named(store: ObjectStore, name: str) -> Bundle:
     if name.startswith("sha256:"):
         return describe(store, name)
     model, _, version = name.partition("@")
-    digest = registered(store, model, version)
-    if digest is None:
-        raise Missing(f"no bundle {name}", "name it by digest or as MODEL@VERSION; see `headgate history`")
-    return describe(store, digest)
+    return describe(store, registered(store, model, version))

@@ -17,21 +17,21 @@ from headgate.errors import HeadgateError
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import (
     FACT,
+    Aborted,
     Approved,
     Began,
     Checked,
     Compiled,
     Concluded,
     Decided,
+    Declined,
     Entered,
     Fact,
     Judged,
-    Declined,
     Paused,
     Requested,
     Resumed,
     Staged,
-    Aborted,
 )
 from headgate.releasing import progress_file
 from headgate.stores import open_store
@@ -125,7 +125,9 @@ def progress_line(seen: dict[str, Any]) -> str:
 
 def told(fact: Fact) -> str:
     """One line for a person, or nothing for a fact that only machines need."""
-    good, bad, note = (click.style(sign, fg=colour) for sign, colour in (("ok", "green"), ("no", "red"), ("..", "cyan")))
+    good, bad, note = (
+        click.style(sign, fg=colour) for sign, colour in (("ok", "green"), ("no", "red"), ("..", "cyan"))
+    )
     match fact:
         case Requested():
             return f"{note} {fact.intent} of {fact.model} {fact.version} to {fact.plan.environment}"

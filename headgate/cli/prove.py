@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 
-from headgate.audit import audit, needed
-from headgate.cli.common import environment_option, json_option, say, short
+from headgate.audit import audit, evidence_in, needed
+from headgate.cli.common import environment_option, json_option, say
 from headgate.environment import Environment
+from headgate.journal import utc_now
 from headgate.releasing import replay
 from headgate.retention import sweep
 from headgate.stores import open_store
@@ -54,18 +57,24 @@ def replay_command(release: str, environment: Environment, as_json: bool) -> int
 
 @click.command("gc")
 @environment_option
-@click.option("--keep", default=30, show_default=True, help="How many earlier stables of each model to keep for rollbacks.")
-@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option(
+    "--keep", default=30, show_default=True, help="How many earlier stables of each model to keep for rollbacks."
+)
+@click.option("--grace-days", default=7.0, show_default=True, help="What is found unneeded goes that much later.")
 @json_option
-def gc_command(environment: Environment, keep: int, dry_run: bool, as_json: bool) -> None:
+def gc_command(environment: Environment, keep: int, grace_days: float, as_json: bool) -> None:
     """Delete stored bundles that nothing serves, no open release uses, and no rollback may need.
 
-    Ledgers, evidence and reports always stay.
+    The first run only notes what nobody needs; a run after the grace removes what is still unneeded. Ledgers, evidence
+    and reports always stay.
     """
     store = open_store(environment.store)
     names = dict.fromkeys(key.split("/")[1] for key in store.list("environments/"))
     kept = needed(store, [environment.model_copy(update={"name": name}) for name in names], keep)
-    gone = sweep(store, kept, dry_run=dry_run)
-    lines = [f"{'would delete' if dry_run else 'deleted'} {short(bundle)}" for bundle in gone.bundles]
-    lines.append(f"{len(kept)} bundles kept, {len(gone.bundles)} bundles and {len(gone.blobs)} blobs go")
-    say({"kept": sorted(kept), "deleted": gone.model_dump(mode="json")}, "\n".join(lines), as_json=as_json)
+    evidence = evidence_in(store)
+    swept = sweep(store, kept, blobs=evidence, now=utc_now(), grace=timedelta(days=grace_days))
+    text = (
+        f"{len(kept)} bundles and the evidence of every release are kept; {len(swept.removed)} blobs removed, "
+        f"{len(swept.waiting)} more go when they are still unneeded {grace_days:g} days from now"
+    )
+    say({"kept": sorted(kept), **swept.model_dump(mode="json")}, text, as_json=as_json)

@@ -99,7 +99,9 @@ def adopt_command(model: str, environment: Environment, as_json: bool) -> int:
 @click.command("rollback")
 @click.argument("model")
 @environment_option
-@click.option("--to", default="", metavar="DIGEST|VERSION", help="Which stored bundle; what served before, if left out.")
+@click.option(
+    "--to", default="", metavar="DIGEST|VERSION", help="Which stored bundle; what served before, if left out."
+)
 @click.option("--reason", required=True, help="Why; it is recorded with your name.")
 @json_option
 def rollback_command(model: str, environment: Environment, to: str, reason: str, as_json: bool) -> int:
@@ -112,7 +114,7 @@ def rollback_command(model: str, environment: Environment, to: str, reason: str,
     def run() -> Ending:
         from flows.rollback import rollback
 
-        return rollback(model, environment.name, to, reason, environment, actor())
+        return rollback(model, environment.name, to=to, reason=reason, environment=environment, actor=actor())
 
     return follow(run, environment, model, as_json=as_json)
 

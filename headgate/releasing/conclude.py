@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from headgate.bundle import describe
-from headgate.errors import Rejected
-from headgate.journal import ReleaseJournal
+from headgate.errors import Unavailable
 from headgate.lifecycle import Concluded, Decided, Outcome, Quarantined, Reported, Seen
-from headgate.planes import await_converged
-from headgate.releasing.prepare import probe, reasons
-from headgate.releasing.run import Desk, Run, not_converged
+from headgate.releasing.prepare import probe
+from headgate.releasing.run import Desk, Run
+from headgate.releasing.telling import write_report
+from headgate.releasing.waiting import await_converged, reasons
 from headgate.strategies import promoted
 from headgate.topology import Topology, Variant
 from headgate.walk import Act, Move, stopped
@@ -55,7 +55,8 @@ def destination(desk: Desk, run: Run) -> Topology | None:
     """What serves in the end; nothing, when a first release did not make it."""
     state = desk.journal.state
     compiled, decided = state.compiled, state.decided
-    assert compiled and decided
+    assert compiled
+    assert decided
     stable = Variant(bundle=compiled.stable, replicas=compiled.stable_replicas) if compiled.stable else None
     if decided.outcome not in (Outcome.PROMOTED, Outcome.RESTORED):
         return Topology(model=run.model, stable=stable) if stable else None
@@ -76,8 +77,11 @@ def converge(desk: Desk, topology: Topology | None) -> Concluded:
     desk.plane.apply(revision, topology)
     manifest = describe(desk.store, topology.stable.bundle).manifest
     status = await_converged(desk.plane, run.model, revision, seconds=manifest.serve.load_seconds + 120)
-    if not status.converged:
-        raise not_converged(run, reasons(status))
+    if status.failed:
+        raise Unavailable(
+            f"{run.environment.name} cannot serve {topology.stable.bundle}: {reasons(status)}",
+            "see `headgate logs`; the release ends when it is run again and the plane can",
+        )
     confirm(desk, topology)
     desk.serving.record(Seen(revision=revision, serving=topology.stable.bundle), claim=run.claim)
     return Concluded(outcome=decided.outcome, serving=topology.stable.bundle, revision=revision)
@@ -90,10 +94,11 @@ def confirm(desk: Desk, topology: Topology) -> None:
 
 
 def quarantine(desk: Desk) -> None:
-    """Whatever failed here never serves here again: a candidate that was rolled back, a stable that was left by hand."""
+    """What failed never serves here again: a candidate that was rolled back, a stable that was left by hand."""
     state, known = desk.journal.state, desk.serving.refresh().quarantined
     compiled, decided = state.compiled, state.decided
-    assert compiled and decided
+    assert compiled
+    assert decided
     failed = {Outcome.ROLLED_BACK: compiled.bundle, Outcome.RESTORED: compiled.stable}.get(decided.outcome)
     if failed and failed not in known:
         fact = Quarantined(bundle=failed, release=desk.run.release, reason=decided.reason)
@@ -105,6 +110,6 @@ def publish(run: Run) -> Reported:
     desk = Desk(run)
     known = desk.journal.refresh().reported
     if known is None:
-        known = write_report(desk)
+        known = write_report(run)
     desk.serving.free(run.claim)
     return known

@@ -1,4 +1,4 @@
-"""Everything before traffic: compile, check, stage. Each act reads the ledger first and repeats nothing that is done."""
+"""Everything before traffic: compile, check, stage. Each act reads the ledger first and repeats nothing done."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import time
 from pathlib import Path
 
 from headgate.build import compile_folder
-from headgate.bundle import describe, push, register, registered
+from headgate.bundle import describe, provenance, push, register, versions
 from headgate.checks import planned
 from headgate.checks import run as run_check
+from headgate.checks.comparison import column_differences
 from headgate.errors import Rejected
 from headgate.lifecycle import Checked, CheckResult, Compiled, Staged
-from headgate.manifest import Golden
-from headgate.planes import PlaneStatus, await_converged
-from headgate.protocol import answer_columns, inference_request
+from headgate.manifest import Agreement, Golden
+from headgate.protocol import answer_columns, request
 from headgate.releasing.run import Desk, Run
+from headgate.releasing.waiting import await_converged, reasons
 from headgate.topology import Topology, Variant
 
 
@@ -26,14 +27,14 @@ def compile_bundle(run: Run) -> Compiled:
     if done:
         return done
     if run.plan.model.startswith("sha256:"):
-        bundle, provenance = describe(desk.store, run.plan.model), {"bundle": "given by its digest"}
+        bundle = describe(desk.store, run.plan.model)
     else:
         with tempfile.TemporaryDirectory(prefix="headgate-") as folder:
             layout = Path(folder) / "layout"
-            built = compile_folder(Path(run.plan.model), into=layout, accept_pickle=run.plan.accept_pickle)
-            bundle, provenance = push(layout, desk.store), built.provenance
-    known = registered(desk.store, run.model, run.version)
-    if known not in (None, bundle.digest):
+            compile_folder(Path(run.plan.model), into=layout, accept_pickle=run.plan.accept_pickle)
+            bundle = push(layout, desk.store)
+    known = versions(desk.store, run.model).get(run.version, bundle.digest)
+    if known != bundle.digest:
         raise Rejected(
             f"{run.model} {run.version} is already {known}, and this folder makes {bundle.digest}",
             "a version never changes: raise `version` in headgate.toml",
@@ -49,7 +50,7 @@ def compile_bundle(run: Run) -> Compiled:
         bundle=bundle.digest,
         stable=stable.bundle if stable else None,
         stable_replicas=stable.replicas if stable else run.plan.replicas,
-        provenance=provenance,
+        provenance=(provenance(desk.store, bundle.digest) or [{}])[-1],
     )
     desk.journal.record(fact)
     return fact
@@ -102,7 +103,9 @@ def stage(run: Run) -> Staged:
     load = bundle.manifest.serve.load_seconds
     status = await_converged(desk.plane, run.model, revision, seconds=load + 120)
     if status.failed:
-        raise Rejected(f"{compiled.bundle} does not run: {reasons(status)}", "run it by hand with `headgate show --try`")
+        raise Rejected(
+            f"{compiled.bundle} does not run: {reasons(status)}", "run it by hand with `headgate show --try`"
+        )
     probed = probe(desk, compiled.bundle, bundle.manifest.test.golden)
     fact = Staged(revision=revision, summary=f"ready in {time.monotonic() - started:.1f} s; {probed}")
     desk.journal.record(fact)
@@ -116,18 +119,15 @@ def probe(desk: Desk, bundle: str, cases: tuple[Golden, ...]) -> str:
         return "no golden request declared"
     manifest = describe(desk.store, bundle).manifest
     case = cases[0]
-    answer = desk.plane.ask(model, inference_request(manifest, case.inputs), bundle=bundle)
+    answer = desk.plane.ask(model, request(manifest.schema_, case.inputs), bundle=bundle)
     if answer.status != 200 or answer.bundle != bundle:
         raise Rejected(
             f"{model}: probe `{case.name}` got status {answer.status} from {answer.bundle or 'nobody'}: {answer.body}",
             f"expected 200 from {bundle}; see `headgate logs`",
         )
-    wrong = differences(case, answer_columns(manifest, answer.body))
-    if wrong:
-        raise Rejected(f"{model}: probe `{case.name}` of {bundle}: {wrong}", "see the golden case in headgate.toml")
+    found, agree = answer_columns(answer.body), Agreement(absolute=case.absolute, relative=case.relative)
+    for name, expected in case.outputs.items():
+        for row, reason in column_differences(expected, found.get(name), agree).items():
+            where = f"{model}: probe `{case.name}` of {bundle}: {name}[{row}]"
+            raise Rejected(f"{where}: {reason}", "correct the model, or the golden case in headgate.toml")
     return f"golden request `{case.name}` answered as known"
-
-
-def reasons(status: PlaneStatus) -> str:
-    """Why a wish can not come true."""
-    return "; ".join(filter(None, [status.message, *(variant.message for variant in status.variants)])) or "no reason given"

@@ -1,8 +1,6 @@
-"""Judge a past release again, from nothing but what is stored, and find the first verdict that differs. It writes nothing."""
+"""Judge a past release again, from nothing but what is stored, and find the first verdict that differs."""
 
 from __future__ import annotations
-
-import json
 
 from headgate.bundle import get_blob
 from headgate.errors import Missing
@@ -36,7 +34,7 @@ def replay(store: ObjectStore, release: str) -> Replayed:
     for entry in entries:
         fact = FACT.validate_python(entry.fact)
         if isinstance(fact, Observed):
-            evidence = evidence.merge(Evidence.from_json(json.loads(get_blob(store, fact.evidence))))
+            evidence = evidence.merge(Evidence.from_json(get_blob(store, fact.evidence)))
         if isinstance(fact, Judged):
             verdicts += 1
             derived = judge(evidence.until(fact.watermark), fact.question)

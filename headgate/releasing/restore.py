@@ -65,10 +65,7 @@ def named(store: ObjectStore, model: str, to: str) -> Digest:
     """The digest that a person means."""
     if to.startswith("sha256:"):
         return to
-    digest = registered(store, model, to)
-    if digest is None:
-        raise Missing(f"no version {to} of {model} is stored", f"see `headgate history {model}`")
-    return digest
+    return registered(store, model, to)
 
 
 def before(journal: EnvironmentJournal) -> Digest:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from headgate.environment import Environment
-from headgate.errors import Rejected, Unavailable
+from headgate.errors import Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import Claimed, Compiled, Intent, Outcome
 from headgate.plan import Plan
-from headgate.planes import Plane, open_plane
+from headgate.planes import Plane, local, open_plane
 from headgate.runtime import Subject, materialise
 from headgate.stores import ObjectStore, open_store
 from headgate.topology import Digest
@@ -51,7 +51,7 @@ class Ending(Value):
 
 @dataclass
 class Desk:
-    """What an act has open in front of it: store, ledgers, plane. Opened where it is used, never passed between tasks."""
+    """What an act has open in front of it: store, ledgers, plane. Opened where used, never passed between tasks."""
 
     run: Run
 
@@ -73,7 +73,8 @@ class Desk:
     @cached_property
     def plane(self) -> Plane:
         """The plane, started if it is not running."""
-        return open_plane(self.run.environment, start=True)
+        local.up(self.run.environment)
+        return open_plane(self.run.environment)
 
     @property
     def compiled(self) -> Compiled:
@@ -101,12 +102,4 @@ def ending_of(run: Run) -> Ending:
         reason=decided.reason if decided else "still open",
         serving=concluded.serving if concluded else None,
         report=state.reported.page if state.reported else "",
-    )
-
-
-def not_converged(run: Run, message: str) -> Unavailable:
-    """The plane did not make a wish true in time."""
-    return Unavailable(
-        f"{run.environment.name} did not make the wish of release {run.release} true: {message}",
-        f"look at `headgate logs --environment {run.environment.name}`, then run the release again",
     )

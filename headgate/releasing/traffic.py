@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -13,13 +12,15 @@ from typing import Any
 
 from headgate.bundle import describe, get_blob, put_blob
 from headgate.environment import Environment
-from headgate.errors import HeadgateError, Unavailable
+from headgate.errors import Unavailable
 from headgate.evidence import Evidence
 from headgate.gates import Question, Split, Verdict, judge
 from headgate.journal import utc_now
 from headgate.lifecycle import Began, Judged, Observed, Passed
-from headgate.planes import PlaneStatus, await_converged
-from headgate.releasing.run import Desk, Run, not_converged
+from headgate.planes import PlaneStatus
+from headgate.releasing.run import Desk, Run
+from headgate.releasing.waiting import await_converged
+from headgate.stores import ObjectStore
 from headgate.strategies import Step, steps_of
 from headgate.telemetry import Cursor, look
 from headgate.topology import Variant
@@ -63,9 +64,7 @@ def shift(run: Run, step: Step) -> Began:
     known = state.beginning_of(step.name)
     if known and known.revision == revision:
         return known
-    status = await_converged(desk.plane, run.model, revision, seconds=120)
-    if not status.converged:
-        raise not_converged(run, status.message)
+    await_converged(desk.plane, run.model, revision, seconds=120)
     fact = Began(
         step=step.name,
         revision=revision,
@@ -93,7 +92,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         state = self.desk.journal.refresh()
-        self.evidence = evidence_of(self.desk, state.observed)
+        self.evidence = evidence_of(self.desk.store, state.observed)
         self.unsaved = Evidence()
         self.cursor = Cursor.parse(state.observed[-1].cursor, where="the saved cursor") if state.observed else None
 
@@ -122,8 +121,8 @@ class Watch:
             requests=requests,
             last=self.step.next_weight == 1.0,
         )
-        changed = state.verdict is None or state.verdict.step != self.step.name
-        changed = changed or state.verdict is not None and state.verdict.verdict.answer is not verdict.answer
+        known = state.verdict
+        changed = known is None or (known.step, known.verdict.answer) != (self.step.name, verdict.answer)
         if changed or move.act is not Act.WAIT or now - self.saved_at > timedelta(seconds=SAVE_SECONDS):
             self._save(verdict, question, now)
         if move.act is Act.PASS:
@@ -140,8 +139,9 @@ class Watch:
             seen = look(self.run.environment.folder, self.run.model, self.cursor, now=now, schema=self._outputs)
         except Unavailable as error:
             return error.message
-        self.evidence = self.evidence.merge(seen.evidence)
-        self.unsaved = self.unsaved.merge(seen.evidence)
+        news = seen.evidence.beyond(self.evidence)
+        self.evidence = self.evidence.merge(news)
+        self.unsaved = self.unsaved.merge(news)
         self.cursor, self.watermark, self.late = seen.cursor, seen.watermark, self.late + seen.late
         return ""
 
@@ -163,7 +163,9 @@ class Watch:
 
     def _question(self, source_down: str) -> Question:
         state = self.desk.journal.state
-        splits = {b.revision: Split(revision=b.revision, weight=b.weight, judged_from=b.judged_from) for b in state.began}
+        splits = {
+            b.revision: Split(revision=b.revision, weight=b.weight, judged_from=b.judged_from) for b in state.began
+        }
         return Question(
             errors=self.step.errors,
             disagreement=self.step.disagreement,
@@ -175,12 +177,16 @@ class Watch:
 
     def _judged_requests(self, began: Began) -> int:
         counter = "pairs" if self.step.disagreement else "requests"
-        until = self.watermark or began.judged_from
-        return self.evidence.until(until).total(counter, revision=began.revision, since=began.judged_from)
+        since, until = began.judged_from.timestamp(), (self.watermark or began.judged_from).timestamp()
+        return sum(
+            counters.get(counter, 0)
+            for cell, counters in self.evidence.counts.items()
+            if cell.revision == began.revision and since <= cell.block < until
+        )
 
     def _save(self, verdict: Verdict, question: Question, now: datetime) -> None:
         if self.cursor is not None and self.watermark is not None:
-            blob = put_blob(self.desk.store, canonical(self.unsaved.to_json()))
+            blob = put_blob(self.desk.store, self.unsaved.to_json())
             fact = Observed(
                 step=self.step.name,
                 evidence=blob,
@@ -195,11 +201,11 @@ class Watch:
         self.saved_at = now
 
 
-def evidence_of(desk: Desk, observed: tuple[Observed, ...]) -> Evidence:
+def evidence_of(store: ObjectStore, observed: tuple[Observed, ...]) -> Evidence:
     """All evidence that a release has saved."""
     whole = Evidence()
     for fact in observed:
-        whole = whole.merge(Evidence.from_json(json.loads(get_blob(desk.store, fact.evidence))))
+        whole = whole.merge(Evidence.from_json(get_blob(store, fact.evidence)))
     return whole
 
 
