@@ -1,4 +1,4 @@
-"""Facts in an order that nobody can change: hash-chained entries under numbered keys. It knows nothing of what they say."""
+"""Facts in an order that nobody can change: hash-chained entries under numbered keys. It never reads what they say."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Ledger:
         found = self._read(range(first, top + 1))
         before = after if isinstance(after, Entry) else None
         for entry in found:
-            if entry.seq > max(known, 0) and entry.previous != (before.digest if before else None):
+            if entry.seq > known and entry.previous != (before.digest if before else None):
                 raise self._broken(entry.seq, "does not follow the entry before it")
             before = entry
         return [entry for entry in found if entry.seq > known]
@@ -143,7 +143,7 @@ class Ledger:
 
     def _read(self, numbers: range) -> list[Entry]:
         """Those entries, each verified by itself. A listing may miss a key, so every number is read by its name."""
-        if len(numbers) <= 2:
+        if len(numbers) <= READERS:
             return [self._one(number) for number in numbers]
         with ThreadPoolExecutor(READERS) as readers:
             return list(readers.map(self._one, numbers))
@@ -156,9 +156,10 @@ class Ledger:
         try:
             document = json.loads(body)
             entry = Entry.parse(document["entry"], where=key_of(self.name, seq))
+            unchanged = stored_form(entry) == body
         except (ValueError, TypeError, KeyError, Rejected) as error:
             raise self._broken(seq, "is no entry any more") from error
-        if stored_form(entry) != body:
+        if not unchanged:
             raise self._broken(seq, "was changed after it was written")
         if (entry.ledger, entry.seq) != (self.name, seq):
             raise self._broken(seq, f"is entry {entry.seq} of {entry.ledger}, not of this place")
@@ -167,7 +168,7 @@ class Ledger:
     def _broken(self, seq: int, why: str) -> Corrupt:
         return Corrupt(
             f"{key_of(self.name, seq)} {why}",
-            "stop, write nothing more to this ledger, and restore that key from a backup or an older version of the object",
+            "write nothing more to this ledger; restore that key from a backup or an older version of the object",
         )
 
 

@@ -105,7 +105,7 @@ def always(status: int, body: bytes = b"") -> type[Quiet]:
 
 
 def losing_replies(endpoint: str, lost: list[str], count: int, cut: bool = False) -> type[Quiet]:
-    """A proxy to `endpoint` that forwards all, and drops its first `count` replies to writes of `.json` keys (or cuts reads)."""
+    """A proxy to `endpoint` that forwards all, and drops `count` replies to writes of `.json` keys (or cuts reads)."""
     host = endpoint.removeprefix("http://")
     lock = threading.Lock()
 
