@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from headgate.environment import Environment
 from headgate.topology import Topology
 from headgate.values import Value
 
@@ -64,4 +65,19 @@ class Plane(Protocol):
         """What runs now. Raises `Unavailable` when the plane does not answer."""
 
     def ask(self, model: str, request: Mapping[str, Any], *, bundle: str = "") -> Answer:
-        """Send one inference request: through the gateway, or straight to a server of `bundle`. Never counted as traffic."""
+        """Send one inference request: through the gateway, or straight to a server of `bundle`; it is no traffic.
+
+        Raises `Unavailable` when no server of `bundle` is ready, or the plane does not answer.
+        """
+
+
+def open_plane(environment: Environment, *, start: bool = False) -> Plane:
+    """The plane that runs the models of `environment`; with `start`, one that is not up is brought up first.
+
+    Raises like `headgate.planes.local.up` when it can not be brought up. Opening alone asks nobody.
+    """
+    from headgate.planes import local  # noqa: PLC0415 - an implementation builds on the port that it implements
+
+    if start:
+        local.up(environment)
+    return local.LocalPlane(environment)
