@@ -196,13 +196,12 @@ def refuse_collisions(paths: Sequence[str], where: str) -> None:
     """Refuse two paths that are one on some file system, or one that is the folder of another. Raises `Rejected`."""
     seen: dict[str, str] = {}
     for path in paths:
-        other = seen.setdefault(folded(path), path)
-        if other is not path:
+        if other := seen.get(folded(path)):
             raise Rejected(f"{where}: {other} and {path} are one file on some file systems", "rename one of them")
+        seen[folded(path)] = path
     for path in paths:
         for folder in PurePosixPath(path).parents:
-            other = seen.get(folded(str(folder)), "")
-            if other:
+            if other := seen.get(folded(str(folder))):
                 raise Rejected(f"{where}: {other} is a file and the folder of {path}", "rename one of them")
 
 
