@@ -20,10 +20,10 @@ from headgate.gateway.routes import path_of
 from headgate.planes.local import processes
 from headgate.planes.local.demand import Health, Key, Seen, lacking, may_serve, ports_of, surplus, wanted
 from headgate.planes.local.envoy import Envoy
-from headgate.planes.local.layout import Layout, Wish, Wishes, read_record, write_record
+from headgate.planes.local.layout import Layout, Wishes, read_record, write_record
 from headgate.planes.local.servers import Ended, Servers
 from headgate.planes.local.subjects import Subjects
-from headgate.planes.local.wishes import admit, in_force, newest
+from headgate.planes.wishes import Wish, admit, in_force, newest
 from headgate.topology import Topology
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from headgate.gateway.routes import path_of
 from headgate.planes import Answer
 from headgate.planes.local.control import Control
 from headgate.planes.local.demand import Health
-from headgate.planes.local.layout import Wish
 from headgate.planes.local.telling import status_of
+from headgate.planes.wishes import Wish
 from headgate.topology import Topology
 from headgate.values import Value
 

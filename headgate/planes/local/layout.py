@@ -12,7 +12,8 @@ from headgate.gateway import Doors
 from headgate.gateway.bootstrap import ACCESS_LOG
 from headgate.gateway.files import write_whole
 from headgate.planes.local.processes import Identity
-from headgate.topology import Digest, Topology
+from headgate.planes.wishes import Wish
+from headgate.topology import Digest
 from headgate.values import Value, canonical
 
 T = TypeVar("T", bound=Value)
@@ -53,13 +54,6 @@ class Instance(Value):
     """0 until it was ready once."""
     leaving: bool = False
     """Whether it is no longer wanted."""
-
-
-class Wish(Value):
-    """What was asked for one model; without a topology: nothing of it."""
-
-    revision: int
-    topology: Topology | None
 
 
 class Wishes(Value):

@@ -24,9 +24,9 @@ from headgate.errors import Conflict, HeadgateError
 from headgate.planes.local import processes
 from headgate.planes.local.control import Control
 from headgate.planes.local.door import Door
+from headgate.planes.local.history import read_wishes
 from headgate.planes.local.layout import Layout, Supervisor, write_record
 from headgate.planes.local.servers import POLL_SECONDS
-from headgate.planes.local.wishes import read_wishes
 
 log = logging.getLogger("headgate.planes.local.supervisor")  # also when run as `__main__`
 

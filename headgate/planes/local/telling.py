@@ -7,7 +7,7 @@ from headgate.gateway.routes import path_of
 from headgate.planes import PlaneStatus, VariantStatus
 from headgate.planes.local.control import HOPELESS_STARTS, Attempts, Control
 from headgate.planes.local.demand import Health, servers_of
-from headgate.planes.local.wishes import in_force
+from headgate.planes.wishes import in_force
 
 
 def status_of(control: Control, model: str) -> PlaneStatus:

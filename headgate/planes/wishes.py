@@ -1,17 +1,20 @@
-"""What the plane was told, and whose order counts. Pure, but for reading the environment's ledgers."""
+"""What a plane was told, and whose order counts. Pure; every plane holds its wishes by these rules."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from headgate.environment import Environment
 from headgate.errors import Conflict
-from headgate.ledger import Ledger
-from headgate.lifecycle import ENVIRONMENT_FACT, Wished
-from headgate.planes.local.layout import Wish
-from headgate.stores import open_store
 from headgate.topology import Topology
+from headgate.values import Value
+
+
+class Wish(Value):
+    """What was asked for one model; without a topology: nothing of it."""
+
+    revision: int
+    topology: Topology | None
 
 
 def admit(model: str, held: Wish | None, asked: Wish) -> Wish:
@@ -43,17 +46,3 @@ def in_force(wish: Wish | None, now: datetime) -> Topology | None:
     if topology and topology.standby_until and topology.standby_until <= now:
         return topology.model_copy(update={"standby": None, "standby_until": None})
     return topology
-
-
-def read_wishes(environment: Environment) -> dict[str, Wish]:
-    """The last wish for every model of the environment, from its ledgers. Raises what the store raises."""
-    store = open_store(environment.store)
-    prefix = f"environments/{environment.name}/"
-    models = sorted({key.removeprefix(prefix).partition("/")[0] for key in store.list(prefix)})
-    found = {}
-    for model in models:
-        for entry in Ledger(store, f"{prefix}{model}").entries():
-            fact = ENVIRONMENT_FACT.validate_python(entry.fact)
-            if isinstance(fact, Wished):
-                found[model] = Wish(revision=entry.seq, topology=fact.topology)
-    return found
