@@ -40,14 +40,12 @@ def traffic_chart(story: Story, width: int = WIDE) -> str:
     if not sum(total.requests for total in story.totals):
         return ""
     table = Buckets.of(story, 120 if width >= WIDE else 60)
-    keys = [Key(f"{'line' if name == 'shadow' else 'area'} {name}", NAMES[name]) for name in table.variants] + warm_key(
-        story
-    )
+    keys = [Key(f"{'line' if name == 'shadow' else 'area'} {name}", NAMES[name]) for name in table.variants]
     stacked = [sum(table.speed(start, name) for name in LIVE) for start in table.starts]
     copied = [table.speed(start, "shadow") for start in table.starts]
     frame = frame_of(story, keys, width, low=0, high=1.08 * max(*stacked, *copied, 1e-9))
     svg = drawing(frame, "Requests per second by variant over time. " + totals_in_words(story))
-    furnish(svg, frame, story, keys, [(value, number(value)) for value in ticks(0, frame.high, 4)])
+    furnish(svg, frame, spans(story, warm=False), keys, [(value, number(value)) for value in ticks(0, frame.high, 4)])
     floor = [0.0] * len(table.starts)
     for name in LIVE:
         if name in table.variants:
@@ -55,8 +53,9 @@ def traffic_chart(story: Story, width: int = WIDE) -> str:
             upper, lower = stairs(frame, table, roof), stairs(frame, table, floor)
             path(svg, f"area {name}", [*upper, *reversed(lower)], closed=True)
             floor = roof
-    if "shadow" in table.variants:
-        path(svg, "line shadow", stairs(frame, table, copied))
+    for run in table.runs("shadow"):
+        line = [point for start, _ in run for point in flat(frame, table, start, table.speed(start, "shadow"))]
+        path(svg, "line shadow", line)
     for start in table.starts:
         tip(svg, frame, start, start + table.width, table.words(start))
     return markup(svg)
@@ -76,7 +75,7 @@ def error_chart(story: Story, width: int = WIDE) -> str:
     rates = [rate for start in table.starts for name in table.variants if (rate := table.rate(start, name)) is not None]
     frame = frame_of(story, keys, width, low=0, high=max(1.08 * max(rates, default=0), 0.01))
     svg = drawing(frame, "Error rate by variant over time. " + totals_in_words(story))
-    furnish(svg, frame, story, keys, [(value, percent(value)) for value in ticks(0, frame.high, 4)])
+    furnish(svg, frame, spans(story), keys, [(value, percent(value)) for value in ticks(0, frame.high, 4)])
     for name in table.variants:
         for run in table.runs(name):
             line = [point for start, rate in run for point in flat(frame, table, start, rate)]
@@ -95,7 +94,8 @@ def evidence_chart(story: Story, width: int = WIDE) -> str:
     keys = [
         Key("line harm", f"evidence of harm (ended at {e_value(final.log_harm)})"),
         Key("line safe", f"evidence of safety (ended at {e_value(final.log_safe)})"),
-        Key("line bar", "proof"),
+        Key("line bar", proof_words(story)),
+        *warm_key(story),
     ]
     limits = [limit for point in points for limit in bars(story, point)]
     seen = [log for point in points for log in (point.log_harm, point.log_safe)]
@@ -108,7 +108,7 @@ def evidence_chart(story: Story, width: int = WIDE) -> str:
         f"safety at {e_value(final.log_safe)}; {e_value(min(limits))} is proof.",
     )
     powers = [(value * TEN, e_value(value * TEN)) for value in ticks(low / TEN, high / TEN, 5) if value.is_integer()]
-    furnish(svg, frame, story, keys, powers)
+    furnish(svg, frame, spans(story), keys, powers)
     for run in courses(story):
         draw_course(svg, frame, story, run)
     say = time_words(frame.start, frame.end)
@@ -182,14 +182,14 @@ def frame_of(story: Story, keys: Sequence[Key], width: int, *, low: float, high:
     )
 
 
-def spans(story: Story) -> list[Band]:
+def spans(story: Story, *, warm: bool = True) -> list[Band]:
     """The steps as stretches of time, and what came after the decision."""
     found = [
         Band(
             start=stop.began.timestamp(),
             end=max(stop.began, stop.ended).timestamp(),
             name=stop.name,
-            judged_from=stop.judged_from.timestamp() if stop.judged_from else 0,
+            judged_from=stop.judged_from.timestamp() if stop.judged_from and warm else 0,
         )
         for stop in story.steps
         if stop.began and stop.ended
@@ -201,15 +201,25 @@ def spans(story: Story) -> list[Band]:
     return found
 
 
+def proof_words(story: Story) -> str:
+    """What the bars stand for; with their e-values when those stay the same."""
+    harm, safe = ({e_value(bars(story, point)[which]) for point in story.evidence} for which in (0, 1))
+    if len(harm) > 1 or len(safe) > 1:
+        return "proof"
+    return f"proof at {harm.pop()}" if harm == safe else f"proof of harm at {harm.pop()}, of safety at {safe.pop()}"
+
+
 def warm_key(story: Story) -> list[Key]:
     """The legend's entry for warm-up, when there was any."""
     warm = any(stop.judged_from and stop.began and stop.judged_from > stop.began for stop in story.steps)
     return [Key("warm", "warm-up, not judged")] if warm else []
 
 
-def furnish(svg: Element, frame: Frame, story: Story, keys: Sequence[Key], values: Sequence[tuple[float, str]]) -> None:
+def furnish(
+    svg: Element, frame: Frame, steps: Sequence[Band], keys: Sequence[Key], values: Sequence[tuple[float, str]]
+) -> None:
     """Everything beneath the lines: steps, axes, legend."""
-    bands(svg, frame, spans(story))
+    bands(svg, frame, steps)
     axes(svg, frame, values)
     legend(svg, frame, keys)
 

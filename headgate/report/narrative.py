@@ -8,11 +8,12 @@ from pydantic import AwareDatetime, Field
 
 from headgate.errors import Rejected
 from headgate.gates import Verdict
+from headgate.ledger import Entry
 from headgate.lifecycle import FACT, Checked, CheckResult, Intent, Judged, Outcome, Phase, release_of
 from headgate.plan import Plan
 from headgate.report.series import EvidencePoint, GateName, Total, Traffic, VariantName, bucketed, thinned, totals
 from headgate.report.telling import tell
-from headgate.report.walk import Dated, Entry, Stop, planned, utc, walk_of
+from headgate.report.walk import Dated, Stop, planned, utc, walk_of
 from headgate.values import Value
 
 GATES: dict[str, GateName] = {"errors": "errors", "disagreement": "disagreement"}
@@ -120,7 +121,7 @@ def story(
         traffic: requests and errors per bucket of time and variant, at any resolution and in any order.
         evidence: the course of the e-values, in any order. A gate without any is drawn from its verdicts alone.
     """
-    dated: list[Dated] = [(entry, FACT.validate_python(dict(entry.fact))) for entry in entries]
+    dated: list[Dated] = [(entry, FACT.validate_python(entry.fact)) for entry in entries]
     state = release_of([fact for _, fact in dated])
     asked = next((entry for entry, fact in dated if fact.kind == "requested"), None)
     if state.requested is None or asked is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from importlib.resources import files
 from itertools import groupby
 
@@ -55,8 +57,8 @@ STANDS = {
     State.AHEAD: "ahead",
 }
 SIGNS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "wait": "⏳", "ahead": "·"}
-QUIET = 3
-"""So many entries of one kind in a row fold into one line; observations always do."""
+WATCHING = {"observed": "observation", "judged": "verdict"}
+"""Kinds of facts that come again and again while a step lasts, and what they are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,14 @@ class Tile:
     name: str
     value: str
     beside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Entries of the ledger that stand in one line."""
+
+    lines: tuple[LedgerLine, ...]
+    words: str = ""  # what they are together; "" for one entry that stands open
 
 
 def render(story: Story) -> bytes:
@@ -148,7 +158,7 @@ def tiles(story: Story) -> tuple[Tile, ...]:
     live = sum(total.requests for total in (stable, candidate) if total)
     found = [Tile("took", words.duration(story.seconds), f"{words.plural(story.attempts, 'attempt')}")]
     if live:
-        found.append(Tile("live requests", words.number(live), "answered while it was judged"))
+        found.append(Tile("live requests", words.number(live), "while it was judged"))
     if candidate and candidate.requests:
         share = words.percent(candidate.requests / live)
         found.append(Tile("to the candidate", words.number(candidate.requests), f"{share} of live requests"))
@@ -156,7 +166,7 @@ def tiles(story: Story) -> tuple[Tile, ...]:
         found.append(Tile("candidate's errors", words.percent(candidate.rate), beside))
     if shadow and shadow.requests:
         compared = f"of {words.number(shadow.requests)} copies"
-        found.append(Tile("disagreement in shadow", words.percent(shadow.rate), compared))
+        found.append(Tile("shadow differed", words.percent(shadow.rate), compared))
     if story.checks:
         clean = sum(check.state == "pass" for check in story.checks)
         found.append(Tile("checks passed", f"{clean} of {len(story.checks)}", "before any traffic"))
@@ -178,7 +188,7 @@ def charts(story: Story) -> tuple[Chart, ...]:
         ),
         (
             "Evidence",
-            "Each line bets on harm or on safety; 1 says nothing. One that reaches its bar is proof: a ring marks it.",
+            "Each line bets on harm or on safety; 1 says nothing. At its bar, 1/α or 1/β, it is proof (a ring).",
             evidence_chart,
         ),
     )
@@ -194,14 +204,19 @@ def last_verdicts(story: Story) -> tuple[VerdictLine, ...]:
     return tuple({line.step: line for line in story.verdicts}.values())
 
 
-def folded(ledger: Sequence[LedgerLine]) -> list[tuple[LedgerLine, ...]]:
-    """The entries in order, with runs of observations and long runs of one kind together."""
-    groups: list[tuple[LedgerLine, ...]] = []
-    for kind, run in groupby(ledger, key=lambda line: line.kind):
+def folded(ledger: Sequence[LedgerLine]) -> list[Fold]:
+    """The entries in order. Of a run of observations and verdicts only the last verdict stays open."""
+    folds: list[Fold] = []
+    for watching, run in groupby(ledger, key=lambda line: line.kind in WATCHING):
         lines = tuple(run)
-        together = kind == "observed" or (kind == "judged" and len(lines) > QUIET)
-        groups += [lines] if together else [(line,) for line in lines]
-    return groups
+        closed = lines[:-1] if lines[-1].kind == "judged" else lines
+        if watching and closed:
+            counts = Counter(line.kind for line in closed)
+            told = [words.plural(counts[kind], noun) for kind, noun in WATCHING.items() if counts[kind]]
+            folds.append(Fold(closed, ", ".join(told)))
+            lines = lines[len(closed) :]
+        folds += [Fold((line,)) for line in lines]
+    return folds
 
 
 def markdown(story: Story, link: str = "") -> str:
@@ -213,7 +228,10 @@ def markdown(story: Story, link: str = "") -> str:
     """
     lines = [f"## {cell(story.outcome or 'open')}: {cell(sentence(story))}", "", cell(story.reason), ""]
     lines += [
-        " · ".join(f"{tile.name} **{cell(tile.value)}** {cell(tile.beside)}".strip() for tile in tiles(story)),
+        " · ".join(
+            f"{tile.name} **{cell(tile.value)}**" + (f" ({cell(tile.beside)})" if tile.beside else "")
+            for tile in tiles(story)
+        ),
         "",
     ]
     if story.checks:
@@ -233,7 +251,7 @@ def markdown(story: Story, link: str = "") -> str:
         lines += [""]
     if link:
         lines += [f"[The whole report]({link})", ""]
-    lines += [f"`headgate verify {cell(story.release)}` · `headgate replay {cell(story.release)}`"]
+    lines += [code(f"headgate verify {story.release}") + " · " + code(f"headgate replay {story.release}")]
     return "\n".join(lines) + "\n"
 
 
@@ -254,6 +272,15 @@ def picture(drawing: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Outside text inside a markdown table: one line, with nothing that markdown would act on."""
-    flat = " ".join(text.split())
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#!" else letter for letter in flat)
+    r"""Outside text inside markdown: one line, with nothing in it that markdown or HTML would act on.
+
+    >>> cell("a|b <i>")
+    'a\\|b &lt;i&gt;'
+    """
+    flat = escape(" ".join(text.split()), quote=False)
+    return "".join(f"\\{letter}" if letter in "\\`*_[]|#!" else letter for letter in flat)
+
+
+def code(text: str) -> str:
+    """Outside text as code inside markdown: it cannot end the code."""
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"

@@ -68,7 +68,5 @@ def spelled(name: str, value: Any) -> str:
 
 def line_of(step: CanaryStep) -> str:
     """One line of the schedule."""
-    least = duration(step.dwell_seconds) + (
-        f" and {plural(step.dwell_requests, 'request')}" if step.dwell_requests else ""
-    )
-    return f"{percent(step.percent / 100)} for at least {least}, at most {duration(step.limit_seconds)}"
+    least = f", {plural(step.dwell_requests, 'request')} or more" if step.dwell_requests else ""
+    return f"{percent(step.percent / 100)} for {duration(step.dwell_seconds)} to {duration(step.limit_seconds)}{least}"

@@ -84,7 +84,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 def time_ticks(start: float, end: float, count: int) -> list[float]:
     """Round times inside [start, end], at most about `count` of them.
 
-    >>> time_ticks(3, 65, 4)
+    >>> time_ticks(3, 62, 4)
     [15, 30, 45, 60]
     """
     rough = (end - start) / count
@@ -131,8 +131,12 @@ def bands(svg: Element, frame: Frame, spans: Sequence[Band]) -> None:
         if warm > left:
             shape(svg, "rect", "warm", x=left, y=frame.bottom - 4, width=round(warm - left, 1), height=4)
         shape(svg, "line", "edge end" if band.after else "edge", x1=left, x2=left, y1=frame.top - 14, y2=frame.bottom)
-        fitting = (name for name in (band.name, band.name.split(" ", 1)[-1]) if len(name) * LETTER < right - left - 8)
-        text(svg, next(fitting, ""), "step", x=left + 5, y=frame.top - 4)
+        room = right - left - 8
+        fitting = next((name for name in (band.name, band.name.split(" ", 1)[-1]) if len(name) * LETTER < room), "")
+        text(svg, fitting, "step", x=left + 5, y=frame.top - 4)
+        before = frame.x(spans[index - 1].start) if index else LEFT
+        if band.after and not fitting and (len(band.name) + 14) * LETTER < left - before:
+            text(svg, band.name, "step", x=left - 5, y=frame.top - 4, anchor="end")
 
 
 def legend(svg: Element, frame: Frame, keys: Sequence[Key]) -> None:

@@ -104,7 +104,8 @@ def headline(
         case Outcome.ROLLED_BACK:
             return f"{what} was stopped in {stopped}; {environment} went back to what served before."
         case Outcome.TURNED_BACK:
-            return f"{what} was turned back at {stopped}, before it saw any traffic."
+            where = "by its checks" if stopped == "checks" else f"in {stopped}"
+            return f"{what} was turned back {where}, before it saw any traffic."
         case Outcome.ABORTED:
             return f"{what} was ended by a person in {stopped}; {environment} serves what it served before."
         case None:

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
 
 from pydantic import AwareDatetime
 
 from headgate.errors import HeadgateError
+from headgate.ledger import Entry
 from headgate.lifecycle import Began, Checked, Decided, Fact, Intent, Outcome, Passed, Release, Staged
 from headgate.report.series import Total, Traffic, VariantName, totals
-from headgate.report.words import plural
 from headgate.strategies import steps_of
 from headgate.topology import Variant
 from headgate.values import Value
-
-
-class Entry(Protocol):
-    """What a report needs of one ledger entry."""
-
-    @property
-    def seq(self) -> int:
-        """Its place in the ledger, from 1."""
-
-    @property
-    def at(self) -> datetime:
-        """When it was written."""
-
-    @property
-    def actor(self) -> str:
-        """Who wrote it."""
-
-    @property
-    def fact(self) -> Mapping[str, Any]:
-        """What happened, in JSON's terms."""
-
-    @property
-    def digest(self) -> str:
-        """Its own name by content; the next entry holds it."""
-
 
 Dated = tuple[Entry, Fact]
 
@@ -132,7 +106,7 @@ def checks_stop(state: Release, dated: Sequence[Dated], *, stopped: bool) -> Sto
         state=State.STOPPED if stopped else standing if behind else State.LIVE,
         began=utc(dated[0][0].at) if times else None,
         ended=utc(max(times)) if times else None,
-        note=f"{clean} of {plural(len(state.checks), 'check')} clean" if state.checks else "none ran",
+        note=f"{clean} of {len(state.checks)} clean" if state.checks else "none ran",
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -27,9 +27,15 @@ class Opened:
     """A page that is open, and what was heard from it."""
 
     page: Page
+    address: str
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     """Addresses that were asked for, the page itself left out."""
+
+    def note(self, request: Request) -> None:
+        """Remember what the page asks for."""
+        if request.url != self.address:
+            self.requests.append(request.url)
 
 
 @contextmanager
@@ -52,10 +58,10 @@ def opened(
     target = address.as_uri() if isinstance(address, Path) else address
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     try:
-        heard = Opened(context.new_page())
+        heard = Opened(context.new_page(), target)
         heard.page.on("console", lambda message: heard.complaints.append(f"{message.type}: {message.text}"))
         heard.page.on("pageerror", lambda error: heard.complaints.append(str(error)))
-        heard.page.on("request", lambda request: request.url != target and heard.requests.append(request.url))
+        heard.page.on("request", heard.note)
         heard.page.goto(target)
         yield heard
     finally:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from headgate.gates import Answer, Disagreement, ErrorRate, Finding, Question, Verdict
+from headgate.ledger import Entry
 from headgate.lifecycle import (
     Began,
     Checked,
@@ -28,35 +27,27 @@ from headgate.lifecycle import (
 )
 from headgate.plan import CanaryStep, Plan, Shadow
 from headgate.report import EvidencePoint, Story, Traffic, story
-from headgate.values import canonical, digest_of
+from headgate.values import digest_of
 
 NOON = datetime(2026, 11, 21, 14, 2, 11, tzinfo=UTC)
 BUNDLES = {version: digest_of(version.encode()) for version in ("1.0.0", "2.0.0", "2.1.0", "2.2.0")}
 SPEED = 320  # live requests per second
 
 
-@dataclass(frozen=True)
-class Written:
-    """A ledger entry with the fields that a report reads."""
-
-    seq: int
-    at: datetime
-    actor: str
-    fact: dict[str, Any]
-    previous: str | None = None
-    digest: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        body = {"seq": self.seq, "at": self.at.isoformat(), "fact": self.fact, "previous": self.previous}
-        object.__setattr__(self, "digest", digest_of(canonical(body)))
-
-
-def written(facts: Iterable[tuple[datetime, str, Fact]]) -> list[Written]:
+def written(facts: Iterable[tuple[datetime, str, Fact]]) -> list[Entry]:
     """The facts as a chained ledger."""
-    entries: list[Written] = []
+    entries: list[Entry] = []
     for seq, (at, actor, fact) in enumerate(facts, start=1):
-        previous = entries[-1].digest if entries else None
-        entries.append(Written(seq, at, actor, fact.model_dump(mode="json"), previous))
+        entry = Entry(
+            ledger="releases/r",
+            seq=seq,
+            at=at,
+            actor=actor,
+            previous=entries[-1].digest if entries else None,
+            nonce=f"{seq:032x}",
+            fact=fact.model_dump(mode="json"),
+        )
+        entries.append(entry)
     return entries
 
 

@@ -1,0 +1,182 @@
+"""The page, its numbers and its markdown: what they say, and what they never do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headgate.errors import Rejected
+from headgate.ledger import Entry
+from headgate.report import EvidencePoint, Story, Traffic, markdown, numbers, plots_markdown, render, story
+from headgate.report.charts import NARROW, WIDE, error_chart, evidence_chart, traffic_chart
+from headgate.report.series import POINTS, bucketed, thinned, totals
+from tests.headgate.facts import LEDGERS, POINTS_SEEN, TRAFFIC
+from tests.headgate.stories import NOON, STORIES, after, promoted, rolled_back, written
+
+REPEATED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+NASTY = '<script>alert(1)</script> & "quoted" | `code` [link](x)'
+
+
+class Outline(HTMLParser):
+    """Tags, attributes and headings of a page."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.ids: list[str] = []
+        self.labels: list[str] = []
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "data", "action"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.labels += [value or "" for name, value in attrs if name == "aria-labelledby"]
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_a_page_stands_alone(name: str) -> None:
+    page = render(STORIES[name]())
+    text, outline = page.decode(), Outline(page)
+    assert all(reference.startswith(("#", "data:")) for reference in outline.references)
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|\bsrc=|url\(", text)
+    assert "script" not in outline.tags
+    assert {"main", "header", "footer", "h1", "title"} <= set(outline.tags)
+    assert outline.tags.count("h1") == outline.tags.count("main") == 1
+    assert len(set(outline.ids)) == len(outline.ids)
+    assert set(outline.labels) <= set(outline.ids)
+    assert len(page) < 400_000
+
+
+DECISIONS = {
+    "first": ("promoted", "co2-weekly 1.0.0 serves all of production, its first release there."),
+    "promoted": ("promoted", "co2-weekly 2.0.0 serves all of production."),
+    "stopped-in-shadow": ("rolled back", "stopped in shadow; production went back to what served before."),
+    "rolled-back": ("rolled back", "stopped in canary 50 %; production went back to what served before."),
+    "turned-back": ("turned back", "was turned back by its checks, before it saw any traffic."),
+}
+
+
+@pytest.mark.parametrize(("name", "decision"), DECISIONS.items(), ids=DECISIONS)
+def test_the_decision_comes_first(name: str, decision: tuple[str, str]) -> None:
+    """C-46: how it ended, why and by whom."""
+    told = STORIES[name]()
+    text = render(told).decode()
+    word, sentence = decision
+    assert f"<span>{word}</span>" in text
+    assert sentence in text
+    assert told.decided_by in text
+    assert (
+        text.index("decision-title") < text.index("who-title") < text.index("walk-title") < text.index("ledger-title")
+    )
+
+
+def test_every_step_counts_its_own_requests() -> None:
+    told = rolled_back()
+    last = told.walk[-1]
+    candidate = last.total("candidate")
+    assert [stop.state for stop in told.walk][-2:] == ["passed", "stopped here"]
+    assert last.seconds == 26
+    assert candidate is not None
+    assert candidate.rate is not None
+    assert 0.02 < candidate.rate < 0.03
+
+
+def test_outside_text_never_becomes_markup() -> None:
+    told = promoted().model_copy(update={"model": NASTY, "reason": NASTY, "decided_by": NASTY, "release": NASTY})
+    stops = (*told.walk[:-1], told.walk[-1].model_copy(update={"name": NASTY + "\x00\x1b"}))
+    page = render(told.model_copy(update={"walk": stops}))
+    assert b"<script" not in page
+    assert "script" not in Outline(page).tags
+    prose = re.sub(r"`[^`]*`", "", markdown(told).replace("\\`", ""))
+    assert "<" not in prose
+    assert " | `code`" not in markdown(told)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_numbers_give_the_story_back(name: str) -> None:
+    told = STORIES[name]()
+    assert Story.model_validate_json(numbers(told)) == told
+    assert json.loads(numbers(told))["release"] == told.release
+
+
+@REPEATED
+@given(entries=LEDGERS, traffic=st.lists(TRAFFIC, max_size=30), evidence=st.lists(POINTS_SEEN, max_size=30))
+def test_every_ledger_can_be_told(entries: list[Entry], traffic: list[Traffic], evidence: list[EvidencePoint]) -> None:
+    told = story(release="r", entries=entries, traffic=traffic, evidence=evidence)
+    assert Story.model_validate_json(numbers(told)) == told
+    assert "script" not in Outline(render(told)).tags
+    assert render(told) == render(told)
+    markdown(told, "report.html")
+    for drawing in re.findall(r"base64,([A-Za-z0-9+/=]+)", plots_markdown(told)):
+        ElementTree.fromstring(base64.b64decode(drawing))
+
+
+def test_a_ledger_without_a_request_is_no_release() -> None:
+    with pytest.raises(Rejected, match="no request"):
+        story(release="r", entries=written([]))
+
+
+@REPEATED
+@given(st.lists(TRAFFIC, max_size=60), st.integers(10, POINTS))
+def test_buckets_lose_no_request(traffic: list[Traffic], limit: int) -> None:
+    sums, _ = bucketed(traffic, limit)
+    assert totals(sums) == totals(traffic)
+    assert len({bucket.time for bucket in sums}) <= limit
+
+
+def test_thousands_of_points_become_few() -> None:
+    points = [
+        EvidencePoint(time=NOON + timedelta(seconds=s), log_harm=float(s == 7_000), log_safe=0) for s in range(9_000)
+    ]
+    kept = thinned(points)
+    assert len(kept) <= POINTS
+    assert points[7_000] in kept
+    assert kept[0] == points[0]
+    assert kept[-1] == points[-1]
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+EDGES = {
+    "one request": ([Traffic(time=after(30), variant="stable", requests=1)], []),
+    "buckets without requests": ([Traffic(time=after(30), variant="candidate", requests=0)], []),
+    "one point": ([], [EvidencePoint(time=after(30), log_harm=0, log_safe=0)]),
+    "huge e-values": ([], [EvidencePoint(time=after(s), log_harm=s * 1e6, log_safe=-s * 1e6) for s in range(30, 40)]),
+    "a year of seconds": (
+        [Traffic(time=START + timedelta(days=d), variant="stable", requests=9) for d in range(365)],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("traffic", "evidence"), EDGES.values(), ids=EDGES)
+def test_charts_of_little_and_of_much(traffic: list[Traffic], evidence: list[EvidencePoint]) -> None:
+    plan = promoted().model_copy(update={"walk": (), "totals": totals(traffic), "evidence": tuple(evidence)})
+    sums, width = bucketed(traffic)
+    told = plan.model_copy(update={"traffic": sums, "bucket_seconds": width})
+    for chart in (traffic_chart, error_chart, evidence_chart):
+        for size in (WIDE, NARROW):
+            drawn = chart(told, size)
+            assert "nan" not in drawn
+            assert "inf" not in drawn
+            if drawn:
+                assert ElementTree.fromstring(drawn).get("aria-label")
+
+
+def test_markdown_is_short_and_its_pictures_need_nothing_else() -> None:
+    told = rolled_back()
+    text = markdown(told, "https://example.org/report.html")
+    assert "[The whole report](https://example.org/report.html)" in text
+    assert text.count("\n|") > len(told.checks)
+    pictures = plots_markdown(told)
+    assert pictures.count("data:image/svg+xml;base64,") == 3
+    assert len(pictures) < 200_000
