@@ -39,7 +39,6 @@ __all__ = [
     "Data",
     "DeclaredStatus",
     "Domain",
-    "Field_",
     "Golden",
     "Identifier",
     "Input",
@@ -59,8 +58,6 @@ __all__ = [
 ]
 
 FILE_NAME = "headgate.toml"
-
-Field_ = Column  # the former name, until every part says Column
 
 SEMANTIC_VERSION = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
 

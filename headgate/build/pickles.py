@@ -18,17 +18,17 @@ LOOKED_AT = 512
 """Bytes from the beginning of a file."""
 
 
-def zlib_head(body: bytes) -> bytes:
-    """The beginning of a zlib stream."""
-    return zlib.decompressobj().decompress(body, 64)
+def lzma_head(body: bytes) -> bytes:
+    """The beginning of an xz or lzma stream; a stream that asks for more memory than xz itself ever does has none."""
+    return lzma.LZMADecompressor(memlimit=128 * 1024 * 1024).decompress(body, 64)
 
 
 UNPACKERS: Mapping[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": lambda body: zlib.decompressobj(wbits=31).decompress(body, 64),
     b"BZh": lambda body: bz2.BZ2Decompressor().decompress(body, 64),
-    b"\xfd7zXZ": lambda body: lzma.LZMADecompressor().decompress(body, 64),
-    b"]\x00\x00": lambda body: lzma.LZMADecompressor().decompress(body, 64),
-    b"\x78": zlib_head,
+    b"\xfd7zXZ": lzma_head,
+    b"]\x00\x00": lzma_head,
+    b"\x78": lambda body: zlib.decompressobj().decompress(body, 64),
 }
 """How joblib and others pack pickles, by first bytes."""
 

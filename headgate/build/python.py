@@ -26,7 +26,7 @@ def check_entry(entry: str, files: Mapping[str, Path]) -> None:
     try:
         tree = ast.parse(files[path].read_bytes(), filename=path)
     except (SyntaxError, ValueError, RecursionError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         raise Rejected(f"{path}{line} is not Python: {error}", "correct that line") from error
     names = dict(bindings(tree))
     if name not in names and "*" not in names:

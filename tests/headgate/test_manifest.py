@@ -400,6 +400,7 @@ DOCUMENTS: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(document=DOCUMENTS)
 def test_any_document_is_a_manifest_or_refused(document: Any) -> None:
     with pytest.raises(Rejected):

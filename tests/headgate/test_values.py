@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
@@ -76,6 +76,7 @@ def test_a_value_is_frozen() -> None:
         Leaf().colour = "red"  # type: ignore[misc]  # that it is refused is the point
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(document=st.dictionaries(st.text(), JSON, max_size=5), seed=st.integers())
 def test_the_canonical_form_does_not_depend_on_order(document: dict[str, Any], seed: int) -> None:
     items = list(document.items())
@@ -89,6 +90,7 @@ def test_what_is_no_number_has_no_canonical_form() -> None:
         canonical({"x": float("nan")})
 
 
+@settings(deadline=None)
 @given(first=st.binary(), second=st.binary())
 def test_digests_are_equal_exactly_when_bytes_are(first: bytes, second: bytes) -> None:
     assert (digest_of(first) == digest_of(second)) == (first == second)
