@@ -97,6 +97,7 @@ def render(story: Story) -> bytes:
         tone=TONES[story.outcome],
         icon=ICONS[story.outcome],
         sentence=sentence(story),
+        why=why(story),
         tiles=tiles(story),
         charts=charts(story),
         settings=settings_of(story.plan),
@@ -150,6 +151,12 @@ def sentence(story: Story) -> str:
         paused=story.paused,
         carried_out=story.concluded_at is not None,
     )
+
+
+def why(story: Story) -> str:
+    """The reason of the decision; of an open release, what its gates said last."""
+    last = story.verdicts[-1:]
+    return story.reason or next((f"{line.step}: {line.verdict.reason}" for line in last if not story.outcome), "")
 
 
 def tiles(story: Story) -> tuple[Tile, ...]:
@@ -226,7 +233,7 @@ def markdown(story: Story, link: str = "") -> str:
         story: what to tell.
         link: address of the page, if it has one.
     """
-    lines = [f"## {cell(story.outcome or 'open')}: {cell(sentence(story))}", "", cell(story.reason), ""]
+    lines = [f"## {cell(story.outcome or 'open')}: {cell(sentence(story))}", "", cell(why(story)), ""]
     lines += [
         " · ".join(
             f"{tile.name} **{cell(tile.value)}**" + (f" ({cell(tile.beside)})" if tile.beside else "")

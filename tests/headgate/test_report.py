@@ -15,11 +15,24 @@ from hypothesis import strategies as st
 
 from headgate.errors import Rejected
 from headgate.ledger import Entry
+from headgate.lifecycle import Paused
 from headgate.report import EvidencePoint, Story, Traffic, markdown, numbers, plots_markdown, render, story
 from headgate.report.charts import NARROW, WIDE, error_chart, evidence_chart, traffic_chart
 from headgate.report.series import POINTS, bucketed, thinned, totals
 from tests.headgate.facts import LEDGERS, POINTS_SEEN, TRAFFIC
-from tests.headgate.stories import NOON, STORIES, after, promoted, rolled_back, written
+from tests.headgate.stories import (
+    CHECKS,
+    NOON,
+    STORIES,
+    after,
+    began,
+    judged,
+    opening,
+    promoted,
+    rolled_back,
+    undecided,
+    written,
+)
 
 REPEATED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NASTY = '<script>alert(1)</script> & "quoted" | `code` [link](x)'
@@ -78,6 +91,20 @@ def test_the_decision_comes_first(name: str, decision: tuple[str, str]) -> None:
     assert (
         text.index("decision-title") < text.index("who-title") < text.index("walk-title") < text.index("ledger-title")
     )
+
+
+def test_an_open_release_says_where_it_is_and_what_was_said_last() -> None:
+    facts = [
+        *opening("2.0.0", "1.0.0", CHECKS),
+        began("shadow", 27, 3, 0),
+        judged("shadow", 33, undecided("shadow")),
+        (after(40), "mira@example.org", Paused(reason="wait for the holiday")),
+    ]
+    told = story(release="r", entries=written(facts))
+    text = render(told).decode()
+    assert "co2-weekly 2.0.0 is paused in production, at shadow." in text
+    assert "3 of 640 shadow answers differ" in markdown(told)
+    assert [stop.state for stop in told.walk][2:4] == ["under way", "not reached"]
 
 
 def test_every_step_counts_its_own_requests() -> None:
