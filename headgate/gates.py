@@ -103,7 +103,7 @@ class Question(Value):
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """The splits as blocks need them: a block counts when all of it is judged. Of one revision, the latest start."""
+        """The splits as blocks need them: judged from the first whole second; of one revision, the latest start."""
         starts: dict[int, Share] = {}
         for split in self.splits:
             share = Share(split.revision, split.weight, math.ceil(split.judged_from.timestamp()))

@@ -44,7 +44,7 @@ def log_wrong(splits: Sequence[Routed]) -> float:
 
 
 def log_mixture(candidate: int, stable: int, weight: float) -> float:
-    """Logarithm of B(a + candidate, b + stable) / B(a, b) / w^candidate / (1-w)^stable, a = w STRENGTH, a + b = STRENGTH.
+    """Logarithm of B(a + candidate, b + stable) / B(a, b) / w^candidate / (1-w)^stable, the prior's a and b as above.
 
     Written as Stirling's series with the large terms cancelled by hand, so that it stays exact at any count.
 

@@ -1,1 +1,184 @@
-"""Observations into evidence: the gateway's log, and pairs from the prediction logs."""
+"""Look at an environment's logs: what was added since the last look, as evidence. It reads files and decides nothing.
+
+A block is closed two seconds after its end. A line that comes later is counted and left out, so that a closed block
+never changes. Evidence and cursor belong together: whoever stores both in one entry loses nothing and counts nothing
+twice, however often the process dies between two entries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from headgate.errors import Unavailable
+from headgate.evidence import STABLE, Evidence, Observation, gather
+from headgate.manifest import Output
+from headgate.telemetry.access import AccessLine, observation, second_of
+from headgate.telemetry.pairs import Asked, Half, Line, Waiting, join
+from headgate.telemetry.tail import AccessLog, Place, end_of, files_in, lines_from
+from headgate.values import Value
+
+GRACE = timedelta(seconds=2)
+"""How long after the end of a block its lines may come."""
+
+
+class Cursor(Value):
+    """Where reading goes on, and what waits for its other half. Store it with the evidence read so far."""
+
+    access: Place = Place()
+    predictions: dict[str, int] = {}
+    """Bytes read of each prediction log, by file name."""
+    waiting: dict[str, Waiting] = Field(default={}, repr=False)
+    """Request id -> the lines of it that were read."""
+    watermark: AwareDatetime | None = None
+    """Up to here blocks were closed by the last look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found."""
+
+    evidence: Evidence
+    """The new lines alone: merge it into what is known. It reaches past the watermark (see `Evidence.until`)."""
+    cursor: Cursor
+    watermark: datetime
+    """Blocks that ended before this are closed."""
+    late: int = 0
+    """Lines left out because their block was closed."""
+    unreadable: int = 0
+    """Lines that are no line of a log."""
+    dropped: int = 0
+    """Requests whose shadow pair was given up: too many waited, or two shared an id."""
+    lost_files: int = 0
+    """Rotated files that were deleted before they were read."""
+
+
+def begin(folder: Path) -> Cursor:
+    """A cursor at the end of all logs: a release need not read what was before it."""
+    with readable(folder):
+        sizes = {path.name: path.stat().st_size for path in prediction_logs(folder)}
+        return Cursor(access=end_of(folder / "gateway"), predictions=sizes)
+
+
+def look(folder: Path, model: str, cursor: Cursor | None, *, now: datetime, schema: Mapping[str, Output]) -> Look:
+    """Read what was logged since `cursor` (None: since ever). Logs that do not exist yet are empty.
+
+    Args:
+        folder: the environment's folder.
+        model: only requests of this model count.
+        cursor: the last look's.
+        now: blocks that ended `GRACE` before it are closed.
+        schema: the model's outputs, with how near a shadow's answer must be.
+
+    Raises `Unavailable` when a log is there and cannot be read.
+    """
+    cursor = cursor or Cursor()
+    watermark = (now.astimezone(UTC) - GRACE).replace(microsecond=0)
+    if cursor.watermark:
+        watermark = max(watermark, cursor.watermark)
+    closed = second_of(cursor.watermark) if cursor.watermark else 0
+    reading = Reading(model, closed)
+    with readable(folder):
+        # The gateway's log first: an answer is written before its request's line, so it then is there to be read.
+        access = AccessLog(folder / "gateway", cursor.access)
+        evidence = gather(reading.requests(access.lines()))
+        offsets = {}
+        for path in prediction_logs(folder):
+            offsets[path.name] = reading.answers(path, cursor.predictions.get(path.name, 0))
+    joined = join(reading.lines, cursor.waiting, watermark=watermark.timestamp(), closed=closed, schema=schema)
+    return Look(
+        evidence.merge(gather(joined.pairs)),
+        Cursor(access=access.place, predictions=offsets, waiting=joined.waiting, watermark=watermark),
+        watermark,
+        late=reading.late,
+        unreadable=reading.unreadable,
+        dropped=joined.dropped,
+        lost_files=access.lost,
+    )
+
+
+@dataclass
+class Reading:
+    """What is gathered during one look, beside the evidence."""
+
+    model: str
+    closed: int
+    """Lines of blocks before this second are late."""
+    lines: list[Line] = field(default_factory=list)
+    """For joining pairs."""
+    late: int = 0
+    unreadable: int = 0
+
+    def requests(self, lines: Iterator[bytes]) -> Iterator[Observation]:
+        """The gateway's lines of this model, as evidence takes them."""
+        for text in lines:
+            try:
+                line = AccessLine.model_validate_json(text)
+            except ValidationError:
+                self.unreadable += 1
+                continue
+            t, mine = line.t.timestamp(), line.model == self.model
+            pairs = mine and line.mirrored and line.assigned == STABLE
+            self.lines.append(Line(t, line.id, asked=Asked(t=t, revision=line.rev) if pairs else None))
+            if not mine:
+                continue
+            if second_of(line.t) < self.closed:
+                self.late += 1
+                continue
+            yield observation(line)
+
+    def answers(self, path: Path, offset: int) -> int:
+        """Take up the answers of one prediction log from `offset` on; returns the offset after them."""
+        with path.open("rb") as opened:
+            for text, after in lines_from(opened.fileno(), offset):
+                offset = after
+                try:
+                    self.lines.append(answer(json.loads(text)))
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    self.unreadable += 1
+        return offset
+
+
+def answer(document: dict[str, Any]) -> Line:
+    """One line of a prediction log. Raises ValueError, KeyError, TypeError or AttributeError when it is none."""
+    moment = datetime.fromisoformat(document["t"])
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    t = moment.timestamp()
+    outputs = document["outputs"]
+    if outputs is not None:
+        outputs = {str(name): [storable(value) for value in column] for name, column in outputs.items()}
+    half = Half(t=t, status=document["status"], outputs=outputs)
+    return Line(t, str(document["id"]), half=half, shadow=bool(document["shadow"]))
+
+
+def storable(value: object) -> object:
+    """The value, or an empty list (which agrees with nothing) for what no answer may hold, such as NaN."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if abs(value) < 1e300 else []
+    return value if value is None or isinstance(value, str | bool) else []
+
+
+def prediction_logs(folder: Path) -> list[Path]:
+    """The prediction log of every server instance."""
+    return [path for path in files_in(folder / "predictions") if path.suffix == ".jsonl"]
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says into `Unavailable`."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise Unavailable(
+            f"log {where} cannot be read: {error.strerror or error}",
+            "give this user the right to read it; reading goes on where it stopped",
+        ) from error
