@@ -178,12 +178,12 @@ def side_files(build: Build, work: Path, before: Mapping[str, tuple[int, int]]) 
 def judge_status(status: DeclaredStatus, path: Path, finished: Finished) -> None:
     """The declared status says what success says."""
     where = f"{status.file}: {status.field}"
+    if not path.is_file() or path.is_symlink():  # a pipe would be read for ever
+        raise bad_status(f"{status.file} was not written", status, finished)
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
         for part in status.field.split("."):
             found = found[int(part)] if isinstance(found, list) else found[part]
-    except FileNotFoundError:
-        raise bad_status(f"{status.file} was not written", status, finished) from None
     except (OSError, ValueError, RecursionError) as error:
         raise bad_status(f"{status.file} is not JSON: {error}", status, finished) from error
     except (KeyError, IndexError, TypeError) as error:

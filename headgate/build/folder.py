@@ -16,6 +16,7 @@ from headgate.build.python import check_entry
 from headgate.build.sources import all_present, chosen, files_in, kept_files, present
 from headgate.errors import Missing, Rejected
 from headgate.manifest import FILE_NAME, Manifest, read_manifest
+from headgate.stores.aside import explained
 
 
 @contextmanager
@@ -93,10 +94,10 @@ def reproducible(folder: Path) -> tuple[str, ...]:
     manifest = read_manifest(folder)
     if not manifest.build.command:
         return ()
-    sources = files_in(folder, manifest.build.exclude)
     contents = []
     for _ in range(2):
-        with built(manifest.build, sources, os.environ) as outputs:
+        sources = files_in(folder, manifest.build.exclude)
+        with explained(str(folder)), built(manifest.build, sources, os.environ) as outputs:
             contents.append({path: content_of(place) for path, place in outputs.items()})
     first, second = contents
     return tuple(sorted(path for path in first if first[path] != second[path]))

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from headgate.errors import Missing, Rejected
 from headgate.manifest import FILE_NAME, Manifest, read_manifest
+from headgate.stores.aside import explained
 
 IGNORED = frozenset(
     {".git", ".hg", ".svn", "__pycache__", ".venv", ".headgate", "node_modules", ".DS_Store"}
@@ -104,13 +105,14 @@ def source_digest(folder: Path) -> str:
 
     Nothing else has a part in it: no times, owners, places or tools. Equal folders have equal digests anywhere.
     """
-    whole = hashlib.sha256()
-    for path, place in files_in(folder, read_manifest(folder).build.exclude).items():
-        with place.open("rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        executable = "x" if place.stat().st_mode & 0o100 else "-"
-        whole.update(f"{content} {executable} {path}\n".encode())
-    return f"sha256:{whole.hexdigest()}"
+    with explained(str(folder)):
+        whole = hashlib.sha256()
+        for path, place in files_in(folder, read_manifest(folder).build.exclude).items():
+            with place.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            executable = "x" if place.stat().st_mode & 0o100 else "-"
+            whole.update(f"{content} {executable} {path}\n".encode())
+        return f"sha256:{whole.hexdigest()}"
 
 
 def present(path: str, files: Iterable[str]) -> bool:

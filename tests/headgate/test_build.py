@@ -256,3 +256,18 @@ def test_the_folder_is_only_read(folder: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
     compile_folder(folder, into=tmp_path / "layout")
     assert {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))} == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "samples.csv").chmod(0)
+    with pytest.raises(Rejected, match="Permission denied"):
+        compile_folder(folder, into=tmp_path / "layout")
+    with pytest.raises(Rejected, match="Permission denied"):
+        source_digest(folder)
+
+
+def test_a_folder_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:
+    for act in (source_digest, reproducible, lambda folder: compile_folder(folder, into=tmp_path / "layout")):
+        with pytest.raises(Rejected, match=r"no headgate\.toml in"):
+            act(tmp_path / "nowhere")

@@ -85,6 +85,12 @@ FAILURES: Mapping[str, tuple[str, dict[str, Any], BuildResult, str]] = {
         'exit code 0, but result.json: run.status is "failed"',
     ),
     "no status": (WRITE, {"status": STATUS}, BuildResult.BAD_STATUS, "result.json was not written"),
+    "status is a pipe": (
+        WRITE + "import os; os.mkfifo('result.json')",
+        {"status": STATUS, "scratch": ("*.json",)},
+        BuildResult.BAD_STATUS,
+        "result.json was not written",
+    ),
     "status without field": (
         WRITE + "open('result.json', 'w').write('{}')",
         {"status": STATUS},
