@@ -224,6 +224,6 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
 def quiet_prefect() -> None:
     """Before Prefect is imported: our own lines say what happens, and a busy machine gets time to start its server."""
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")

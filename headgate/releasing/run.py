@@ -10,7 +10,7 @@ from headgate.errors import Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import Claimed, Compiled, Intent, Outcome
 from headgate.plan import Plan
-from headgate.planes import Plane, local, open_plane
+from headgate.planes import Plane, open_plane
 from headgate.runtime import Subject, materialise
 from headgate.stores import ObjectStore, open_store
 from headgate.topology import Digest
@@ -73,8 +73,7 @@ class Desk:
     @cached_property
     def plane(self) -> Plane:
         """The plane, started if it is not running."""
-        local.up(self.run.environment)
-        return open_plane(self.run.environment)
+        return open_plane(self.run.environment, start=True)
 
     @property
     def compiled(self) -> Compiled:
