@@ -40,7 +40,7 @@ class Summary(Value):
     errors: Mapping[str, int]
     """Requests without a good answer by class: `5xx`, `4xx`, `other status`, `no outputs`, `connection`, `timeout`."""
     examples: tuple[str, ...]
-    """The first few of them in words."""
+    """The first few different ones in words."""
     dropped: int
     """Requests that were due while too many others waited for their answers; they were not sent."""
     latency_ms: Latency
@@ -62,7 +62,7 @@ class Summary(Value):
     def told(self) -> str:
         """The totals in words."""
         latency = self.latency_ms
-        pace = f"{self.sent} requests to {self.model} in {self.seconds:.0f} s ({self.rate:.0f} a second)"
+        pace = f"{self.sent} requests to {self.model} in {self.seconds:.0f} s ({self.rate:.0f} of {self.wanted:g} a second)"
         spread = (
             f"median {latency.p50:.1f}, 95 % {latency.p95:.1f}, 99 % {latency.p99:.1f}, longest {latency.longest:.1f}"
         )
@@ -101,8 +101,9 @@ class Tally:
     def erred(self, kind: str, words: str) -> None:
         """Count one request without a good answer."""
         self.errors[kind] += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(f"{kind}: {words}")
+        example = f"{kind}: {words}"
+        if len(self.examples) < EXAMPLES and example not in self.examples:
+            self.examples.append(example)
 
     @property
     def latency(self) -> Latency:
