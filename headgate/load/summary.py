@@ -62,11 +62,12 @@ class Summary(Value):
     def told(self) -> str:
         """The totals in words."""
         latency = self.latency_ms
-        pace = f"{self.sent} requests to {self.model} in {self.seconds:.0f} s ({self.rate:.0f} of {self.wanted:g} a second)"
+        pace = f"{self.rate:.0f} of {self.wanted:g} a second"
         spread = (
             f"median {latency.p50:.1f}, 95 % {latency.p95:.1f}, 99 % {latency.p99:.1f}, longest {latency.longest:.1f}"
         )
-        lines = [f"{pace}: {self.ok} answered, {self.failed} errors", f"latency in ms: {spread}"]
+        sent = f"{self.sent} requests to {self.model} in {self.seconds:.0f} s ({pace})"
+        lines = [f"{sent}: {self.ok} answered, {self.failed} errors", f"latency in ms: {spread}"]
         lines += [
             f"{count} answers by {bundle or 'a bundle that was not named'}" for bundle, count in self.bundles.items()
         ]
