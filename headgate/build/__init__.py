@@ -8,10 +8,9 @@ from headgate.build.command import BuildFailed, BuildResult
 from headgate.build.folder import assembled, reproducible
 from headgate.build.lock import SERVING_PYTHON, lock
 from headgate.build.provenance import provenance_of
-from headgate.build.sources import source_digest
+from headgate.build.sources import file_errors, source_digest
 from headgate.bundle import Bundle, pack
 from headgate.errors import Rejected
-from headgate.stores.aside import explained
 
 __all__ = ["BuildFailed", "BuildResult", "compile_folder", "reproducible", "source_digest"]
 
@@ -31,7 +30,7 @@ def compile_folder(folder: Path, *, into: Path, accept_pickle: bool = False) -> 
     if into.is_relative_to(folder) and not into.is_relative_to(folder / ".headgate"):
         hint = f"choose a folder outside it, or in {folder / '.headgate'}"
         raise Rejected(f"{into} is inside the model folder, and the next bundle would hold this one", hint)
-    with explained(str(folder)), assembled(folder, accept_pickle=accept_pickle) as (manifest, tree):
+    with file_errors(folder), assembled(folder, accept_pickle=accept_pickle) as (manifest, tree):
         pins = lock(manifest.build.requirements, folder)
         origin = provenance_of(folder, manifest, pins, source_digest(folder))
         tools = {"python": SERVING_PYTHON} if manifest.serve.python or pins else {}

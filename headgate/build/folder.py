@@ -13,10 +13,9 @@ from pathlib import Path
 from headgate.build.command import built
 from headgate.build.pickles import refuse_pickles
 from headgate.build.python import check_entry
-from headgate.build.sources import all_present, chosen, files_in, kept_files, present
+from headgate.build.sources import all_present, chosen, file_errors, files_in, kept_files, present
 from headgate.errors import Missing, Rejected
 from headgate.manifest import FILE_NAME, Manifest, read_manifest
-from headgate.stores.aside import explained
 
 
 @contextmanager
@@ -97,7 +96,7 @@ def reproducible(folder: Path) -> tuple[str, ...]:
     contents = []
     for _ in range(2):
         sources = files_in(folder, manifest.build.exclude)
-        with explained(str(folder)), built(manifest.build, sources, os.environ) as outputs:
+        with file_errors(folder), built(manifest.build, sources, os.environ) as outputs:
             contents.append({path: content_of(place) for path, place in outputs.items()})
     first, second = contents
     return tuple(sorted(path for path in first if first[path] != second[path]))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from headgate.errors import Missing, Rejected
 from headgate.manifest import FILE_NAME, Manifest, read_manifest
-from headgate.stores.aside import explained
+from headgate.stores.aside import family
 
 IGNORED = frozenset(
     {".git", ".hg", ".svn", "__pycache__", ".venv", ".headgate", "node_modules", ".DS_Store"}
@@ -18,6 +19,15 @@ IGNORED = frozenset(
 )
 """Names of files and folders that never count, at any depth."""
 IGNORED_ENDINGS = (".pyc", ".pyo")
+
+
+@contextmanager
+def file_errors(folder: Path) -> Iterator[None]:
+    """Turn an operating system's error into one of the families, and name the file it is about."""
+    try:
+        yield
+    except OSError as error:
+        raise family(error, str(error.filename or folder)) from error
 
 
 def ignored(name: str) -> bool:
@@ -105,7 +115,7 @@ def source_digest(folder: Path) -> str:
 
     Nothing else has a part in it: no times, owners, places or tools. Equal folders have equal digests anywhere.
     """
-    with explained(str(folder)):
+    with file_errors(folder):
         whole = hashlib.sha256()
         for path, place in files_in(folder, read_manifest(folder).build.exclude).items():
             with place.open("rb") as stream:
