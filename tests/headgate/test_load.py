@@ -222,7 +222,7 @@ def test_the_pace_does_not_wait_for_answers() -> None:
 
 def test_requests_beyond_the_limit_are_dropped_and_said() -> None:
     async def stuck(request: web.Request) -> web.Response:
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(2)
         return await good(request)
 
     summary = replayed(stuck, replace(LOAD, rate=200, seconds=0.5, requests=None, concurrency=5))
