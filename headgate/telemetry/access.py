@@ -21,6 +21,7 @@ MILLISECONDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 Text = Annotated[str, BeforeValidator(lambda text: "" if text is None else text)]
 """A name that the gateway may leave out."""
+Count = Annotated[int, BeforeValidator(lambda count: 0 if count is None else count)]
 
 
 class AccessLine(Value):
@@ -37,7 +38,7 @@ class AccessLine(Value):
     answered: Text = ""
     code: int = Field(ge=0, le=999)
     flags: Text = ""
-    attempts: int = Field(default=1, ge=0)
+    attempts: Count = Field(default=1, ge=0)
     mirrored: bool = False
     ms: float = Field(default=0, ge=0)
 

@@ -88,6 +88,11 @@ def test_a_caller_that_left_is_counted_apart():
     assert not observation(line).unit
 
 
+def test_what_the_gateway_leaves_out_is_empty():
+    line = request(0, code=503, rev=7.0, flags=None, attempts=None, later="x")
+    assert failed(AccessLine.model_validate_json(json.dumps({**line, "key": None, "answered": None})))
+
+
 def test_a_line_counts_for_the_variant_it_was_assigned_to():
     found = observation(AccessLine.model_validate(request(1.5, key="ann", assigned=C, answered=S, attempts=2)))
     assert found.cell == Cell(SECOND + 1, 7, C)
