@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headgate.checks.samples import Columns, request_rows, row_count, take
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns, row_count, take
 from headgate.manifest import Manifest
 from headgate.runtime import Session, Subject, session
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headgate.checks.asking import answers_of
-from headgate.checks.samples import Columns, request_rows, row_count, take
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns, row_count, take
 from headgate.errors import ModelFailed
 from headgate.manifest import Manifest, Output, Schema, refusal
 from headgate.runtime import Subject

@@ -6,7 +6,8 @@ from headgate.checks.asking import ask
 from headgate.checks.check import Check
 from headgate.checks.comparison import column_differences, relative_difference
 from headgate.checks.details import few
-from headgate.checks.samples import Columns, joined, request_rows, row_count, take
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns, joined, row_count, spread, take
 from headgate.lifecycle import CheckResult
 from headgate.manifest import Agreement, Manifest
 from headgate.runtime import Subject, session
@@ -57,17 +58,6 @@ def batch_invariance(candidate: Subject) -> CheckResult:
         numbers={"rows": count, "alone": len(chosen), "differences": len(problems), "largest_relative": largest},
         details=few(problems),
     )
-
-
-def spread(count: int, most: int) -> list[int]:
-    """At most `most` of `count` rows, the first and the last among them.
-
-    >>> spread(100, 4), spread(2, 4)
-    ([0, 33, 66, 99], [0, 1])
-    """
-    if count <= most:
-        return list(range(count))
-    return [round(step * (count - 1) / (most - 1)) for step in range(most)]
 
 
 CHECK = Check(

@@ -74,9 +74,7 @@ def relative_difference(stable: Any, candidate: Any) -> float | None:
     >>> relative_difference(0.0, 0.0), relative_difference(-1.0, 1.0), relative_difference(1.0, None)
     (0.0, 2.0, None)
     """
-    if not is_number(stable) or not is_number(candidate):
+    if not (is_number(stable) and is_number(candidate) and math.isfinite(stable) and math.isfinite(candidate)):
         return None
     largest = max(abs(stable), abs(candidate))
-    if not math.isfinite(largest):
-        return None
-    return abs(candidate - stable) / largest if largest else 0.0
+    return abs(candidate / largest - stable / largest) if largest else 0.0  # the plain difference may overflow

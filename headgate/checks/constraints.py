@@ -11,7 +11,8 @@ from simpleeval import SimpleEval
 from headgate.checks.asking import answers_of
 from headgate.checks.check import Check
 from headgate.checks.details import few
-from headgate.checks.samples import request_rows, row_count
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import row_count
 from headgate.lifecycle import CheckResult
 from headgate.manifest import Constraint
 from headgate.runtime import Subject

@@ -10,7 +10,8 @@ from headgate.checks.asking import answers_of
 from headgate.checks.check import Check
 from headgate.checks.details import few
 from headgate.checks.expectations import Suite, evaluate
-from headgate.checks.samples import Columns, read_table, request_rows
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns, read_table
 from headgate.errors import Rejected
 from headgate.lifecycle import CheckResult
 from headgate.manifest import Column

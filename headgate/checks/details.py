@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MOST = 20
+LONGEST = 400  # characters of a line
 
 
 def few(lines: Sequence[str]) -> tuple[str, ...]:
@@ -13,6 +14,7 @@ def few(lines: Sequence[str]) -> tuple[str, ...]:
     >>> few([f"row {row}" for row in range(50)])[-2:]
     ('row 18', 'and 31 more')
     """
-    if len(lines) <= MOST:
-        return tuple(lines)
-    return (*lines[: MOST - 1], f"and {len(lines) - MOST + 1} more")
+    shown = [line if len(line) <= LONGEST else line[:LONGEST] + "..." for line in lines[:MOST]]
+    if len(lines) > MOST:
+        shown[-1] = f"and {len(lines) - MOST + 1} more"
+    return tuple(shown)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from headgate.checks.asking import answers_of, ask
 from headgate.checks.check import Check
 from headgate.checks.details import few
-from headgate.checks.samples import Columns, request_rows, row_count
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns, row_count
 from headgate.lifecycle import CheckResult
 from headgate.runtime import Subject, session
 

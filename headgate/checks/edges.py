@@ -8,7 +8,8 @@ from typing import Any
 from headgate.checks.asking import ask
 from headgate.checks.check import Check
 from headgate.checks.details import few
-from headgate.checks.samples import Columns, request_rows, take
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns, take
 from headgate.errors import ModelFailed, Rejected
 from headgate.exchange import asked
 from headgate.lifecycle import CheckResult

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,12 +54,19 @@ class Finding:
 
 def evaluate(suite: Suite, rows: pandas.DataFrame) -> list[Finding]:
     """Every expectation, each on its own, so that one that cannot be worked out hides no other."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # it is read at import, and by releases that still send
     import great_expectations  # noqa: PLC0415  # five seconds
-    from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: PLC0415
+    from great_expectations.data_context.types.base import (  # noqa: PLC0415
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
-    context = great_expectations.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    quiet = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False, metric_calculations=False),
+    )
+    context = great_expectations.get_context(mode="ephemeral", project_config=quiet)
     source = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
     batch = source.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": rows})
     return [found(batch, expectation) for expectation in suite.expectations]

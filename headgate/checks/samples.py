@@ -1,4 +1,4 @@
-"""The rows that checks ask with: the author's samples, else golden requests, else rows made from declared ranges."""
+"""Tables of the bundle as columns: read, typed by a schema, cut and joined. They are never changed or filled in."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ def joined(tables: Sequence[Mapping[str, Sequence[Any]]]) -> Columns:
     return {name: [value for table in tables for value in table[name]] for name in names}
 
 
-def request_rows(manifest: Manifest, folder: Path) -> Columns:
-    """The rows to ask this model with. Raises `Rejected` when there is no way to know a valid request."""
-    if manifest.test.samples:
-        return read_samples(folder, manifest)
-    if manifest.test.golden:
-        inputs = manifest.schema_.inputs
-        return joined([{name: case.inputs[name] for name in inputs} for case in manifest.test.golden])
-    return made_rows(manifest)
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` of `count` rows, the first and the last among them.
+
+    >>> spread(100, 4), spread(2, 4)
+    ([0, 33, 66, 99], [0, 1])
+    """
+    if count <= most:
+        return list(range(count))
+    return [round(step * (count - 1) / (most - 1)) for step in range(most)]
 
 
 def read_samples(folder: Path, manifest: Manifest) -> Columns:
@@ -103,29 +104,3 @@ def typed(text: str, rule: Column) -> Any:
         return {"number": float, "integer": int, "string": str}[rule.type](text)
     except ValueError:
         return text
-
-
-def made_rows(manifest: Manifest) -> Columns:
-    """Rows at the ends and in the middle of every declared range, all inputs moving together."""
-    inputs = manifest.schema_.inputs
-    values = {name: made_values(name, rule) for name, rule in inputs.items()}
-    count = row_count(values)
-    return {name: [column[row % len(column)] for row in range(count)] for name, column in values.items()}
-
-
-def made_values(name: str, rule: Column) -> list[Any]:
-    """Valid values of one input, from its rule alone."""
-    if rule.choices:
-        return list(rule.choices)
-    if rule.type == "boolean":
-        return [False, True]
-    if rule.type == "string":
-        raise Rejected(
-            f"no valid request is known: input `{name}` is free text and there are neither samples nor golden cases",
-            "name a CSV of input rows as [test] samples",
-        )
-    low = rule.minimum if rule.minimum is not None else min(0.0, rule.maximum or 0.0)
-    high = rule.maximum if rule.maximum is not None else max(1.0, low + 1)
-    if rule.type == "integer":
-        return list(dict.fromkeys(round(value) for value in (low, (low + high) / 2, high)))
-    return [low, (low + high) / 2, high]

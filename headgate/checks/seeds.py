@@ -13,7 +13,8 @@ from headgate.checks.check import Check
 from headgate.checks.comparison import is_number
 from headgate.checks.details import few
 from headgate.checks.intervals import welch_interval
-from headgate.checks.samples import Columns, request_rows, row_count, take
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns, row_count, take
 from headgate.errors import ModelFailed
 from headgate.lifecycle import CheckResult
 from headgate.manifest import Agreement

@@ -8,7 +8,8 @@ from headgate.checks.asking import answers_of
 from headgate.checks.check import Check
 from headgate.checks.details import few
 from headgate.checks.determinism import unequal
-from headgate.checks.samples import Columns, request_rows
+from headgate.checks.rows import request_rows
+from headgate.checks.samples import Columns
 from headgate.errors import ModelFailed
 from headgate.lifecycle import CheckResult
 from headgate.manifest import Manifest, Param, Scalar, refusal
@@ -40,7 +41,8 @@ def probe(candidate: Subject) -> CheckResult:
 
 def dead(candidate: Subject, rows: Columns, usual: Columns, name: str, param: Param) -> str:
     """Why the parameter counts as dead, or an empty string when some other value changes some answer."""
-    values = other_values(param)
+    now = candidate.params.get(name, param.default)
+    values = other_values(param.model_copy(update={"default": now}))
     if not values:
         return "has no other allowed value to try; give it bounds or choices, or declare `live = false`"
     refused = ""
@@ -51,7 +53,7 @@ def dead(candidate: Subject, rows: Columns, usual: Columns, name: str, param: Pa
         except ModelFailed as error:
             refused = f"; {value!r} made the model fail: {error.message}"
     tried = ", ".join(map(repr, values))
-    return f"no answer changes from {param.default!r} to {tried}{refused}; use it, or declare `live = false`"
+    return f"no answer changes from {now!r} to {tried}{refused}; use it, or declare `live = false`"
 
 
 def other_values(param: Param) -> list[Scalar]:
