@@ -44,7 +44,7 @@ def push(layout: Path, store: ObjectStore) -> Bundle:
         index = Index.parse(
             oci.read_json((layout / "index.json").read_bytes(), f"{layout}/index.json"), where=str(layout)
         )
-    bundles = of_type(index, oci.ARTIFACT)
+    bundles = of_type(layout, index, oci.ARTIFACT)
     if len(bundles) != 1:
         raise Rejected(f"{layout} holds {len(bundles)} Headgate bundles, not one", "give the layout that `pack` wrote")
     named = bundles[0]
@@ -54,7 +54,7 @@ def push(layout: Path, store: ObjectStore) -> Bundle:
     with ThreadPoolExecutor(AT_ONCE) as uploads:
         list(uploads.map(lambda blob: upload_blob(layout, blob, store), blobs.values()))
     upload_blob(layout, named, store)
-    for origin in of_type(index, oci.PROVENANCE):
+    for origin in of_type(layout, index, oci.PROVENANCE):
         facts = oci.read_image(local_blob(layout, origin), oci.PROVENANCE)
         for blob in (facts.config, *facts.layers, origin):
             upload_blob(layout, blob, store)
@@ -214,9 +214,14 @@ def note(store: ObjectStore, key: str, body: bytes) -> bool:
     return True
 
 
-def of_type(index: Index, artifact: str) -> list[Descriptor]:
-    """The images of that type in a layout."""
-    return [image for image in index.manifests if image.artifactType == artifact]
+def of_type(layout: Path, index: Index, artifact: str) -> list[Descriptor]:
+    """The images of that type in a layout. The image itself says so; not every tool repeats it in the index."""
+    found = []
+    for image in index.manifests:
+        document = oci.read_json(local_blob(layout, image), f"{layout}/{blob_key(image.digest)}")
+        if isinstance(document, dict) and document.get("artifactType") == artifact:
+            found.append(image)
+    return found
 
 
 def version_key(model: str, version: str) -> str:

@@ -535,6 +535,18 @@ def test_an_exported_bundle_is_the_packed_one(layout: Path, store: ObjectStore, 
     assert bundle.provenance(other, pushed.digest) == [PROVENANCE]
 
 
+def test_a_layout_that_another_tool_copied_is_the_same_bundle(layout: Path) -> None:
+    """Tools that copy layouts (skopeo 1.9) write an index of their own, with less in it."""
+    index = json.loads((layout / "index.json").read_text())
+    named = {name: index["manifests"][0][name] for name in ("mediaType", "digest", "size")}
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
+    store = MemoryStore()
+    assert bundle.push(layout, store).digest == named["digest"]
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": []}))
+    with pytest.raises(Rejected, match="holds 0 Headgate bundles"):
+        bundle.push(layout, store)
+
+
 def altered_byte(tree: Path) -> None:
     path = tree / "weights" / "w.bin"
     path.chmod(0o644)
