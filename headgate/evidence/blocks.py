@@ -110,37 +110,36 @@ Place = tuple[int, int, str]
 """Second, position of the revision in the order of shares, variant."""
 
 
-def firsts(marks: Sequence[Marks], starts: Sequence[int]) -> list[tuple[int, Marks]]:
+def firsts(marks: Sequence[Marks], starts: Sequence[int]) -> list[dict[int, Mark]]:
     """The first mark of each key at or after the start of its revision, over all revisions, kept per revision."""
-    kept: list[tuple[int, dict[int, Mark]]] = []
-    for index, (found, start) in enumerate(zip(marks, starts, strict=True)):
-        mine = {key: mark for key, mark in found.items() if mark.block >= start}
-        for _, others in kept:
+    kept: list[dict[int, Mark]] = []
+    for found, start in zip(marks, starts, strict=True):
+        mine = {key: mark for key, mark in found.items() if mark.block >= start} if start else dict(found)
+        for others in kept:
             for key in mine.keys() & others.keys():
                 later = others if mine[key].block < others[key].block else mine
                 del later[key]
-        kept.append((index, mine))
-    return list(kept)
+        kept.append(mine)
+    return kept
 
 
-def without_failed(units: Iterable[tuple[int, Marks]], failed: Sequence[tuple[int, Marks]]) -> list[tuple[int, Marks]]:
+def without_failed(units: Iterable[Marks], failed: Iterable[Marks]) -> list[dict[int, Mark]]:
     """Leave out keys that had failed before they were first judged: they could not fail for the first time again."""
-    spent = {key: mark.block for _, marks in failed for key, mark in marks.items()}
-    return [
-        (
-            index,
-            {key: mark for key, mark in marks.items() if not (key in spent and spent[key] < mark.block)},
-        )
-        for index, marks in units
-    ]
+    spent = {key: mark.block for marks in failed for key, mark in marks.items()}
+    left = [dict(marks) for marks in units]
+    for marks in left:
+        for key in marks.keys() & spent.keys():
+            if spent[key] < marks[key].block:
+                del marks[key]
+    return left
 
 
-def tallied(found: Iterable[tuple[int, Marks]]) -> Counter[Place]:
+def tallied(found: Iterable[Marks]) -> Counter[Place]:
     """How many keys have their mark in each place."""
     return Counter(
         {
             (mark.block, index, mark.variant): count
-            for index, marks in found
+            for index, marks in enumerate(found)
             for mark, count in Counter(marks.values()).items()
         }
     )
