@@ -286,7 +286,7 @@ def test_seeds(params: dict[str, Any], passes: bool, warning: bool, words: str, 
 
 TESTS = {  # file, passes, words
     "good": (
-        "import scorer\n\ndef test_it():\n    assert scorer.Scorer().load(None, dict(slope=1, offset=0, fault='')) is None\n",
+        "import scorer\n\ndef test_it():\n    assert scorer.Scorer().predict\n",
         True,
         "1 of 1 tests passed",
     ),
