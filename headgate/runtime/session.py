@@ -79,6 +79,8 @@ class Session:
                 for message in self.frames.feed(data):
                     return message
         except (OSError, ValueError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5)  # its pipes close before its exit code is known
             self.end()
             failed = died(self.process.returncode, act)
             raise ModelFailed(failed.message + self.last_words(), failed.hint) from error

@@ -75,7 +75,9 @@ async def serve(options: argparse.Namespace, manifest: Manifest) -> int:
         warm_up=first_request(manifest, options.folder),
     )
     service = Service(manifest, options.bundle, pool, records, measures)
-    runner = web.ServerRunner(web.Server(service, request_factory=roomy_request, access_log=None))
+    runner = web.ServerRunner(
+        web.Server(service, request_factory=roomy_request, access_log=None, auto_decompress=False)
+    )
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

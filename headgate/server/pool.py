@@ -59,6 +59,7 @@ class Pool:
         self.idle: deque[Process] = deque()
         self.waiting: deque[asyncio.Future[Process]] = deque()
         self.keepers: list[asyncio.Task[None]] = []
+        self.overdue: set[asyncio.Task[None]] = set()
         self.failures = 0  # workers lost since the last good answer
 
     @property
@@ -123,16 +124,18 @@ class Pool:
     async def ask(self, inputs: dict[str, list[Any]], seconds: float) -> dict[str, list[Any]]:
         """What the model answers, held against its schema.
 
-        Raises `Overloaded` when too many wait already, `DeadlinePassed` (the worker is replaced if it had begun), and
-        `ModelFailed` when the model raises, dies or breaks its schema.
+        Raises `Overloaded` when too many wait already, `DeadlinePassed`, and `ModelFailed` when the model raises, dies
+        or breaks its schema. A worker that a caller gave up on is replaced only when the manifest's own time is over
+        too: impatient callers must not be able to kill a healthy model.
         """
         if not self.idle and len(self.waiting) >= self.queue:
             raise Overloaded(f"{self.queue} requests wait already", "ask again after a second, or another server")
-        process = None
+        process, began = None, 0.0
         try:
             async with asyncio.timeout(seconds):
                 while not process or not process.alive:  # one may have died since it was free
                     process = self.idle.popleft() if self.idle else await self.turn()
+                began = time.monotonic()
                 outputs = await process.predict(inputs)
         except TimeoutError:
             what = "did not answer" if process else "was not free"
@@ -140,11 +143,23 @@ class Pool:
         finally:
             if process and process.free:
                 self.give(process)
-            elif process:
-                process.end()
+            elif process and process.alive:
+                left = began + self.manifest.serve.timeout_seconds - time.monotonic()
+                task = asyncio.create_task(self.outlast(process, left))
+                self.overdue.add(task)
+                task.add_done_callback(self.overdue.discard)
         self.failures = 0
         rows = len(next(iter(inputs.values())))
         return exchange.answered(self.manifest.schema_, outputs, rows)
+
+    async def outlast(self, process: Process, seconds: float) -> None:
+        """Give a busy worker the rest of its time, and end it when that is not enough."""
+        if process.pending:
+            await asyncio.wait({process.pending}, timeout=max(seconds, 0))
+        if process.free:
+            self.give(process)
+        else:
+            process.end()
 
     async def turn(self) -> Process:
         """Wait for a worker."""
@@ -168,9 +183,10 @@ class Pool:
 
     async def stop(self) -> None:
         """End every worker and wait until nothing of them is left."""
-        for keeper in self.keepers:
-            keeper.cancel()
-        await asyncio.gather(*self.keepers, return_exceptions=True)
+        tasks = [*self.keepers, *self.overdue]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for process in self.started:
             process.end()
         await asyncio.gather(*(process.ended for process in self.started))

@@ -26,7 +26,7 @@ class Process(asyncio.SubprocessProtocol):
         """Begin the process. Raises `Unavailable` when the machine refuses."""
         loop = asyncio.get_running_loop()
         try:
-            transport, process = await loop.subprocess_exec(
+            _, process = await loop.subprocess_exec(
                 cls,
                 *launch.program,
                 stdin=subprocess.PIPE,
@@ -39,12 +39,13 @@ class Process(asyncio.SubprocessProtocol):
             raise Unavailable(
                 f"the worker does not start: {error}", f"is {launch.program[0]} there and executable?"
             ) from error
-        process.transport = transport
-        process.pipe = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
         return process
 
     transport: asyncio.SubprocessTransport
-    pipe: asyncio.WriteTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The process runs."""
+        self.transport = cast(asyncio.SubprocessTransport, transport)
 
     @property
     def alive(self) -> bool:
@@ -79,8 +80,8 @@ class Process(asyncio.SubprocessProtocol):
         if not self.alive:
             raise died(self.ended.result(), act)
         self.pending = asyncio.get_running_loop().create_future()
-        self.pipe.write(frame)
-        reply = await self.pending
+        cast(asyncio.WriteTransport, self.transport.get_pipe_transport(0)).write(frame)
+        reply = await asyncio.shield(self.pending)  # a caller that gives up leaves the worker busy
         if not reply:
             raise died(await self.ended, act)
         return reply

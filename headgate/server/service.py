@@ -99,7 +99,7 @@ class Service:
             if not self.warm:
                 raise Overloaded("the model is not loaded yet", "ask again in a few seconds")
             seconds = deadline(request, self.manifest.serve.timeout_seconds)
-            own_name, inputs = inference.question(await request.read(), self.manifest.schema_)
+            own_name, inputs = inference.question(await body_of(request), self.manifest.schema_)
             outputs = await self.pool.ask(inputs, seconds - (time.perf_counter() - began))
             said = inference.answer(self.manifest, own_name or name, outputs)
         except (HeadgateError, web.HTTPException) as error:
@@ -151,6 +151,16 @@ def told_of(error: HeadgateError | web.HTTPException, name: str) -> tuple[str, i
             reason = f"the body is larger than {LARGEST_BODY >> 20} MB" if error.status == 413 else error.reason
             return "refused", error.status, reason, reason
     return "overloaded", 503, str(error), "no worker could take the request; ask again"
+
+
+async def body_of(request: web.BaseRequest) -> bytes:
+    """All of a request's body. Raises `Rejected` when it is cut short, and 413 or 415 when it is large or compressed."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise web.HTTPUnsupportedMediaType(reason="the body must not be compressed")
+    try:
+        return await request.read()
+    except web.RequestPayloadError as error:
+        raise Rejected("the body ends too early", "send as much as content-length says") from error
 
 
 def request_id(request: web.BaseRequest) -> str:
