@@ -154,7 +154,7 @@ def told_of(error: HeadgateError | web.HTTPException, name: str) -> tuple[str, i
 
 
 async def body_of(request: web.BaseRequest) -> bytes:
-    """All of a request's body. Raises `Rejected` when it is cut short, and 413 or 415 when it is large or compressed."""
+    """All of a request's body. Raises `Rejected` when it is cut short, 413 or 415 when it is large or compressed."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise web.HTTPUnsupportedMediaType(reason="the body must not be compressed")
     try:
