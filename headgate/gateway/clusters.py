@@ -149,22 +149,30 @@ def breakers(limit: int) -> Document:
 
 
 def ejection(role: Role) -> Document:
-    """Leave out servers that do not answer at all; what a model answers, however wrong, ejects nobody.
+    """When a server is left out for seconds: nobody but the candidate is left out for what it answers, and not for 500.
 
-    Stable keeps at least half of its servers: the last one, ill or not, is better than none.
+    A candidate that hangs is found by its timeouts, which Envoy counts as answers 504 while answers and connections are
+    counted together; counted apart, every accepted connection would clear it. Of stable only what accepts no connection
+    is left out, and never more than half: the last server, ill or not, is better than none.
     """
-    return {
-        "split_external_local_origin_errors": True,
-        "consecutive_local_origin_failure": 3,
-        "enforcing_consecutive_local_origin_failure": 100,
+    common = {
         "enforcing_consecutive_5xx": 0,
-        "enforcing_consecutive_gateway_failure": 0,
         "enforcing_success_rate": 0,
         "enforcing_local_origin_success_rate": 0,
         "interval": "1s",
         "base_ejection_time": "2s",
         "max_ejection_time": "10s",
-        "max_ejection_percent": 100 if role is Role.CANDIDATE else 50,
+    }
+    if role is Role.CANDIDATE:
+        gateway = {"consecutive_gateway_failure": 3, "enforcing_consecutive_gateway_failure": 100}
+        return {**common, **gateway, "max_ejection_percent": 100}
+    return {
+        **common,
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 3,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_consecutive_gateway_failure": 0,
+        "max_ejection_percent": 50,
     }
 
 

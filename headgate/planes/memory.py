@@ -27,7 +27,7 @@ class MemoryPlane:
     """
 
     def __init__(self, models: Mapping[str, Model] | None = None) -> None:
-        self.models = dict(models or {})
+        self.models: dict[str, Model] = dict(models or {})
         self.broken: set[str] = set()
         self.down = False
         self.wishes: dict[str, Wish] = {}

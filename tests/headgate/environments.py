@@ -59,6 +59,8 @@ class World:
     plane: local.LocalPlane = field(init=False)
     made: int = 0
     revision: int = 0
+    good: str = ""
+    better: str = ""
 
     def __post_init__(self) -> None:
         self.plane = local.LocalPlane(self.environment)
@@ -75,7 +77,7 @@ class World:
         bundle.pack(tree, read_manifest(tree), "", into=layout, provenance={})
         return bundle.push(layout, self.store).digest
 
-    def wish(self, stable: str, **rest: Any) -> int:
+    def wish(self, stable: str | Variant, **rest: Any) -> int:
         """Write a wish into the ledger, tell the plane, and wait for nothing; its revision."""
         topology = Topology(model="echo", stable=as_variant(stable), **rest)
         ledger = Ledger(self.store, f"environments/{self.environment.name}/echo")
@@ -84,7 +86,7 @@ class World:
         self.plane.apply(self.revision, topology)
         return self.revision
 
-    def serve(self, stable: str, **rest: Any) -> PlaneStatus:
+    def serve(self, stable: str | Variant, **rest: Any) -> PlaneStatus:
         """Wish, and wait until it is true."""
         self.wish(stable, **rest)
         return self.converged()

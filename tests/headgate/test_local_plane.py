@@ -1,0 +1,257 @@
+"""A local environment under fire: real servers, a real Envoy, real signals. C-42 C-45 C-47 C-50"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from headgate.environment import Environment
+from headgate.errors import Rejected, Unavailable
+from headgate.planes import local, open_plane
+from headgate.planes.local import processes
+from headgate.planes.local.envoy import free_port
+from headgate.planes.local.layout import Layout, Supervisor, read_record
+from headgate.topology import Variant
+from tests.headgate.environments import REQUEST, World, wait_for, world
+
+CALLERS = 4
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("local")) as one:
+        one.good, one.better = one.bundle(), one.bundle(factor=2)
+        yield one
+
+
+class Traffic:
+    """Callers who ask on and on, each with a fresh key, from entering to leaving."""
+
+    def __init__(self, place: World, *, rate: float = 100) -> None:
+        self.place = place
+        self.pause = CALLERS / rate
+        self.over = threading.Event()
+        self.got: Counter[object] = Counter()
+        self.threads = [threading.Thread(target=self.call, args=(number,)) for number in range(CALLERS)]
+
+    def call(self, caller: int) -> None:
+        number = 0
+        with httpx.Client(trust_env=False, timeout=30) as client:
+            while not self.over.is_set():
+                number += 1
+                began = time.monotonic()
+                try:
+                    key = {"x-headgate-key": f"{time.time_ns()}-{caller}-{number}"}
+                    answer = client.post(self.place.address, json=REQUEST, headers=key)
+                    self.got[
+                        answer.status_code if answer.status_code == 200 else (answer.status_code, answer.text)
+                    ] += 1
+                except httpx.HTTPError as error:
+                    self.got[repr(error)] += 1
+                self.over.wait(max(0.0, self.pause - (time.monotonic() - began)))
+
+    def __enter__(self) -> Traffic:
+        for thread in self.threads:
+            thread.start()
+        self.more(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def more(self, count: int) -> None:
+        """Wait for so many more answers."""
+        goal = self.got.total() + count
+        wait_for(lambda: self.got.total() >= goal, within=60, told=lambda: self.got)
+
+    def all_answered(self) -> bool:
+        return set(self.got) == {200}
+
+
+def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    os.kill(pid, number)
+
+
+def supervisor(place: World) -> processes.Identity:
+    record = read_record(Layout(place.environment).supervisor_record, Supervisor)
+    assert record
+    return record.process
+
+
+def test_a_killed_supervisor_changes_nothing_and_the_next_one_adopts_all(place: World) -> None:
+    place.serve(place.good, candidate=Variant(bundle=place.better), weight=0.3, salt="s")
+    before, gateway = (place.pids(place.good), place.pids(place.better)), place.gateway_pid()
+    with Traffic(place) as traffic:
+        kill(supervisor(place).pid)
+        traffic.more(100)
+        with pytest.raises(Unavailable, match="headgate up"):
+            place.plane.status("echo")
+        assert local.up(place.environment).started
+        place.converged()
+        traffic.more(100)
+    assert traffic.all_answered(), traffic.got
+    assert (place.pids(place.good), place.pids(place.better)) == before
+    assert place.gateway_pid() == gateway
+    assert place.plane.status("echo").revision == place.revision
+
+
+def test_a_wish_written_while_nobody_supervised_is_read_from_the_ledger(place: World) -> None:
+    place.serve(place.good)
+    kill(supervisor(place).pid)
+    with pytest.raises(Unavailable):
+        place.wish(place.better)
+    local.up(place.environment)
+    assert place.converged().revision == place.revision + 1
+    assert place.plane.ask("echo", REQUEST).bundle == place.better
+    place.revision += 1
+
+
+def test_a_killed_candidate_costs_no_answer_and_comes_back(place: World) -> None:
+    place.serve(place.good, candidate=Variant(bundle=place.better), weight=0.5, salt="s")
+    with Traffic(place) as traffic:
+        kill(place.pids(place.better)[0])
+        traffic.more(100)
+        status = place.converged()
+        traffic.more(20)
+    assert traffic.all_answered(), traffic.got
+    assert [one.restarts for one in status.variants] == [0, 1]
+
+
+def test_one_of_two_stable_servers_killed_costs_no_answer(place: World) -> None:
+    place.serve(Variant(bundle=place.good, replicas=2))
+    with Traffic(place) as traffic:
+        kill(place.pids(place.good)[0])
+        traffic.more(150)
+        place.converged()
+    assert traffic.all_answered(), traffic.got
+    assert len(place.pids(place.good)) == 2
+
+
+def test_a_killed_gateway_is_back_within_two_seconds(place: World) -> None:
+    place.serve(place.good)
+    old = place.gateway_pid()
+    began = time.monotonic()
+    kill(old)
+    wait_for(lambda: answers(place), within=5)
+    assert time.monotonic() - began < 2
+    assert place.gateway_pid() != old
+    place.converged()
+
+
+def answers(place: World) -> bool:
+    try:
+        return httpx.post(place.address, json=REQUEST, trust_env=False, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_whole_walk_under_load_costs_no_answer(place: World) -> None:
+    """5 -> 25 -> 50 % -> promoted -> standby dropped, at about 300 requests a second. C-47"""
+    candidate = Variant(bundle=place.better)
+    place.serve(place.good, candidate=candidate, salt="walk")
+    with Traffic(place, rate=300) as traffic:
+        for share in (0.05, 0.25, 0.5):
+            place.serve(place.good, candidate=candidate, weight=share, salt="walk")
+            traffic.more(100)
+        until = datetime.now(UTC) + timedelta(seconds=4)
+        place.serve(place.better, standby=Variant(bundle=place.good), standby_until=until, salt="walk")
+        assert place.plane.ask("echo", REQUEST).bundle == place.better
+        wait_for(lambda: not place.pids(place.good), within=20)
+        traffic.more(200)
+        assert place.plane.status("echo").converged
+    assert traffic.all_answered(), traffic.got
+
+
+def test_a_hung_server_gets_no_requests_and_is_replaced(place: World) -> None:
+    place.serve(place.good, candidate=Variant(bundle=place.better), weight=0.5, salt="s")
+    (hung,) = place.pids(place.better)
+    kill(hung, signal.SIGSTOP)
+    wait_for(lambda: place.plane.status("echo").variants[1].ready == 0, within=10)
+    with Traffic(place) as traffic:
+        traffic.more(50)
+        wait_for(lambda: place.pids(place.better) not in ([], [hung]), within=30)
+    assert traffic.all_answered(), traffic.got
+    place.converged()
+
+
+def test_a_model_that_does_not_load_is_told_and_tried_ever_more_rarely(place: World) -> None:
+    place.serve(place.good)
+    broken = place.bundle(load="raise RuntimeError('no weights here')")
+    place.wish(broken)
+    wait_for(lambda: place.plane.status("echo").failed, within=60, told=lambda: place.plane.status("echo"))
+    status = place.plane.status("echo")
+    assert not status.converged
+    assert "no weights here" in status.message
+    assert place.plane.ask("echo", REQUEST).bundle == place.good, "callers keep what they had"
+    starts = len(list((place.environment.folder / "servers").glob(f"echo-{broken[7:19]}-*.log")))
+    assert starts <= 5
+
+
+def test_a_bundle_that_is_not_stored_fails_the_wish_with_what_to_do(place: World) -> None:
+    place.wish(place.good, candidate=Variant(bundle=f"sha256:{'0' * 64}"), weight=0.5)
+    wait_for(lambda: place.plane.status("echo").failed, within=20)
+    assert "000000000000" in place.plane.status("echo").message
+    with Traffic(place) as traffic:
+        traffic.more(20)
+    assert traffic.all_answered(), traffic.got
+
+
+def test_processes_of_no_wish_are_stopped(place: World) -> None:
+    place.serve(place.good, candidate=Variant(bundle=place.better))
+    orphans = place.pids(place.better)
+    place.serve(place.good)
+    wait_for(lambda: not place.pids(place.better), within=10)
+    assert not any(processes.identity_of(pid) for pid in orphans)
+
+
+def test_two_at_once_are_one_supervisor(tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("two")
+    environment = Environment(home=str(home), store=f"file://{home}/store", port=free_port())
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(local.up, (environment, environment))
+        assert first.pid == second.pid
+        assert {first.started, second.started} == {True, False}
+        command = [sys.executable, "-m", "headgate.planes.local.supervisor", "--environment", environment.name]
+        command += ["--home", environment.home, "--store", environment.store, "--port", str(environment.port)]
+        again = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert again.returncode == 1
+        assert "has a supervisor already" in again.stderr
+        assert {path.name for path in local.log_files(environment, "all")} >= {"supervisor.log", "envoy.log"}
+    finally:
+        assert local.down(environment)
+    assert not local.down(environment)
+    assert not processes.identity_of(first.pid)
+
+
+def test_a_taken_port_is_named_with_its_holder_and_the_way_out(tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("taken")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        environment = Environment(home=str(home), store=f"file://{home}/store", port=port)
+        with pytest.raises(Rejected, match=rf"port {port} is in use by .*{os.getpid()}") as refusal:
+            local.up(environment)
+    assert "HEADGATE_PORT" in refusal.value.hint
+
+
+def test_nobody_up_is_unavailable_with_the_command_to_type(tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("nobody")
+    environment = Environment(name="staging", home=str(home), store=f"file://{home}/store")
+    with pytest.raises(Unavailable, match="headgate up --environment staging"):
+        open_plane(environment).status("echo")
