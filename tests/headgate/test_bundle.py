@@ -591,6 +591,15 @@ def test_a_whole_tree_is_left_as_it_is(layout: Path, tmp_path: Path) -> None:
     assert {path: path.stat().st_ino for path in out.rglob("*")} == before
 
 
+def test_what_a_killed_unpack_left_goes_even_if_the_tree_is_whole(layout: Path, tmp_path: Path) -> None:
+    store, out = MemoryStore(), tmp_path / "trees" / "out"
+    digest = bundle.push(layout, store).digest
+    bundle.unpack(store, digest, out)
+    (out.parent / ".out.aside-1-old").mkdir()
+    bundle.unpack(store, digest, out)
+    assert sorted(path.name for path in out.parent.iterdir()) == [".out.lock", "out"]
+
+
 def test_many_unpack_the_same_bundle_at_once(layout: Path, tmp_path: Path) -> None:
     """Whenever one has returned, the tree is whole."""
     store, out = DirectoryStore(tmp_path / "store"), tmp_path / "trees" / "out"
