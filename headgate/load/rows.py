@@ -8,11 +8,11 @@ from pathlib import Path
 
 from headgate.errors import Missing, Rejected
 from headgate.manifest import Column, Scalar, Schema, refusal
+from headgate.protocol import request
 from headgate.values import canonical
 
 Row = Mapping[str, Scalar | None]
 
-DATATYPES = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
 WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -76,11 +76,4 @@ def requests_from(rows: Iterable[Row], schema: Schema) -> list[bytes]:
     >>> requests_from([{"x": 2.5}], schema)
     [b'{"inputs":[{"data":[2.5],"datatype":"FP64","name":"x","shape":[1]}]}']
     """
-    return [
-        canonical({"inputs": [tensor(name, row[name], schema.inputs[name]) for name in schema.inputs]}) for row in rows
-    ]
-
-
-def tensor(name: str, value: Scalar | None, column: Column) -> dict[str, object]:
-    """One value as a tensor of one element."""
-    return {"name": name, "shape": [1], "datatype": DATATYPES[column.type], "data": [value]}
+    return [canonical(request(schema, {name: [value] for name, value in row.items()})) for row in rows]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from headgate import bundle
 from headgate.environment import Environment
 from headgate.errors import ModelFailed
-from headgate.runtime.interpreters import interpreter, uv_variables
+from headgate.runtime.interpreters import interpreter
 from headgate.runtime.session import Session, Subject, session
 from headgate.stores import ObjectStore
 
-__all__ = ["ModelFailed", "Session", "Subject", "interpreter", "materialise", "session", "uv_variables"]
+__all__ = ["ModelFailed", "Session", "Subject", "interpreter", "materialise", "session"]
 
 
 def materialise(store: ObjectStore, digest: str, environment: Environment) -> Subject:

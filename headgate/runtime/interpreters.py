@@ -10,13 +10,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-
-import uv
 
 from headgate.environment import Environment
 from headgate.errors import Rejected, Unavailable
+from headgate.packages import uv_arguments, uv_environment, uv_program
 
 LONGEST = 1800  # seconds for one installation
 NETWORK = re.compile(
@@ -64,10 +63,10 @@ def make(folder: Path, lock: str) -> None:
 
 def run_uv(*words: str) -> None:
     """Run uv to its end. Raises `Unavailable` or `Rejected` with its last lines."""
-    command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *words]
+    command = [uv_program(), *words, *(uv_arguments(os.environ) if words[0] == "pip" else ())]
     try:
         done = subprocess.run(
-            command, env=uv_variables(os.environ), capture_output=True, text=True, timeout=LONGEST, check=False
+            command, env=uv_environment(os.environ), capture_output=True, text=True, timeout=LONGEST, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"uv did not finish within {LONGEST} s", "is the package index slow? try again") from error
@@ -78,21 +77,6 @@ def run_uv(*words: str) -> None:
         raise Rejected(
             f"the model's requirements can not be installed: {said}", "correct them and build the bundle again"
         )
-
-
-def uv_variables(surroundings: Mapping[str, str]) -> dict[str, str]:
-    """`surroundings` with pip's settings for package indexes also under the names that uv reads.
-
-    >>> uv_variables({"PIP_INDEX_URL": "https://index", "PIP_FIND_LINKS": "/a /b"})["UV_FIND_LINKS"]
-    '/a,/b'
-    """
-    meant = {
-        "UV_DEFAULT_INDEX": surroundings.get("PIP_INDEX_URL", ""),
-        "UV_INDEX": surroundings.get("PIP_EXTRA_INDEX_URL", ""),
-        "UV_FIND_LINKS": ",".join(surroundings.get("PIP_FIND_LINKS", "").split()),
-        "SSL_CERT_FILE": surroundings.get("PIP_CERT", ""),
-    }
-    return {**{name: value for name, value in meant.items() if value}, **surroundings}
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--log-folder", required=True, type=Path, help="where the prediction log goes")
     parser.add_argument("--instance", required=True, help="name of this server among all")
     parser.add_argument("--workers", type=int, default=1, help="processes that hold the model")
-    parser.add_argument("--queue", type=int, default=64, help="requests that may wait for a worker")
+    parser.add_argument("--queue", type=int, default=512, help="requests that may wait for a worker")
     return parser.parse_args()
 
 

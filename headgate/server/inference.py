@@ -9,6 +9,7 @@ from typing import Any
 from headgate import exchange
 from headgate.errors import Rejected
 from headgate.manifest import Column, Manifest, Schema
+from headgate.protocol import DATATYPES, tensor
 
 REALS = frozenset({"FP64", "FP32", "FP16"})
 WHOLE = frozenset({f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)})
@@ -19,8 +20,6 @@ ADMITTED: Mapping[str, frozenset[str]] = {
     "string": frozenset({"BYTES"}),
 }
 """Datatypes that a request may use for each type of column."""
-GIVEN: Mapping[str, str] = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
-"""The one datatype that an answer uses."""
 HINT = 'send {"inputs": [{"name", "shape": [rows], "datatype", "data"}, ...]}, one tensor per input of the schema'
 
 
@@ -71,10 +70,7 @@ def flat(tensor: Any, where: str, fields: Mapping[str, Column]) -> tuple[str, li
 def answer(manifest: Manifest, name: str, outputs: Mapping[str, list[Any]]) -> bytes:
     """The body of a good answer."""
     fields = manifest.schema_.outputs
-    tensors = [
-        {"name": column, "shape": [len(data)], "datatype": GIVEN[fields[column].type], "data": data}
-        for column, data in outputs.items()
-    ]
+    tensors = [tensor(column, data, fields[column]) for column, data in outputs.items()]
     about = manifest.model
     document = {"model_name": about.name, "model_version": about.version, "id": name, "outputs": tensors}
     return json.dumps(document, allow_nan=False).encode()
@@ -95,4 +91,4 @@ def metadata(manifest: Manifest, bundle: str) -> dict[str, Any]:
 
 def tensors(fields: Mapping[str, Column]) -> list[dict[str, Any]]:
     """Columns as the protocol describes them; -1 stands for any number of rows."""
-    return [{"name": name, "datatype": GIVEN[field.type], "shape": [-1]} for name, field in fields.items()]
+    return [{"name": name, "datatype": DATATYPES[field.type], "shape": [-1]} for name, field in fields.items()]

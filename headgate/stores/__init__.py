@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -66,7 +68,18 @@ def open_store(url: str) -> ObjectStore:
         return DirectoryStore(Path(rest[2:]))
     bucket, _, prefix = rest.removeprefix("//").strip("/").partition("/")
     if scheme == "s3" and rest.startswith("//") and bucket:
-        from headgate.stores.s3 import S3Store  # noqa: PLC0415 - boto3 takes a second to load
-
-        return S3Store(bucket, checked(prefix) if prefix else "")
+        return s3_store(bucket, checked(prefix) if prefix else "", aws_settings())
     raise Rejected(f"{url!r} is no address of a store", "use file:///absolute/path, s3://bucket/prefix or memory:NAME")
+
+
+@cache
+def s3_store(bucket: str, prefix: str, settings: tuple[tuple[str, str], ...]) -> ObjectStore:  # noqa: ARG001 - see below
+    """One client per process and login: making one, and asking the server whether it keeps its word, takes a while."""
+    from headgate.stores.s3 import S3Store  # noqa: PLC0415 - boto3 takes a second to load
+
+    return S3Store(bucket, prefix)
+
+
+def aws_settings() -> tuple[tuple[str, str], ...]:
+    """Every environment variable that a client reads when it is made: another login is another store."""
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
