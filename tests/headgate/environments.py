@@ -116,9 +116,12 @@ class World:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def servers(self) -> dict[str, dict[str, Any]]:
-        """Records of the model servers that run, by instance."""
-        folder = self.environment.folder / "servers"
-        return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+        """Records of the model servers that were started, by instance."""
+        found = {}
+        for path in (self.environment.folder / "servers").glob("*.json"):
+            with contextlib.suppress(FileNotFoundError):  # one may end while we look
+                found[path.stem] = json.loads(path.read_text())
+        return {name: record for name, record in found.items() if record["process"]}
 
     def pids(self, digest: str) -> list[int]:
         """Process numbers of the servers of one bundle."""

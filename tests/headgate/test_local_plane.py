@@ -161,7 +161,7 @@ def answers(place: World) -> bool:
 def test_a_whole_walk_under_load_costs_no_answer(place: World) -> None:
     """5 -> 25 -> 50 % -> promoted -> standby dropped, at up to 300 requests a second. C-47"""
     candidate = Variant(bundle=place.better)
-    place.serve(place.good, candidate=candidate, salt="walk")
+    staged = place.serve(place.good, candidate=candidate, salt="walk").revision
     with Traffic(place, rate=300) as traffic:
         for share in (0.05, 0.25, 0.5):
             place.serve(place.good, candidate=candidate, weight=share, salt="walk")
@@ -173,6 +173,10 @@ def test_a_whole_walk_under_load_costs_no_answer(place: World) -> None:
         traffic.more(200)
         assert place.plane.status("echo").converged
     assert traffic.all_answered(), traffic.got
+    lines = [line for line in place.lines(traffic.got.total()) if line["rev"] > staged]
+    assert {line["assigned"] for line in lines} == {"stable", "candidate"}
+    strangers = [line for line in lines if line["assigned"] != line["answered"]]
+    assert not strangers, "no request of a healthy candidate is taken for its failure while traffic moves"
 
 
 def test_a_hung_server_gets_no_requests_and_is_replaced(place: World) -> None:

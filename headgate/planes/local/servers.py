@@ -24,10 +24,12 @@ from headgate.runtime import Subject
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-"""Between two questions after a server's health; also how long an answer may take."""
+"""Between two questions after a server's health."""
+ANSWER_SECONDS = 2.0
+"""How long an answer may take: a busy machine must not look like a hung server."""
 UNWELL_AFTER = 2
 """Missed answers until a server gets no requests."""
-HOPELESS_AFTER = 8
+HOPELESS_AFTER = 6
 """Missed answers until it is killed and replaced."""
 LEAVE_SECONDS = 1.0
 """Between the moment when the gateway no longer names a server and its being told to stop."""
@@ -244,7 +246,7 @@ class Servers:
 
 async def answers_ready(session: aiohttp.ClientSession, port: int) -> bool:
     """Whether the server on this port says that it is ready, in time."""
-    timeout = aiohttp.ClientTimeout(total=POLL_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     try:
         async with session.get(f"http://{HOST}:{port}/v2/health/ready", timeout=timeout) as answer:
             return answer.status == 200
