@@ -144,8 +144,8 @@ def world(folder: Path) -> Iterator[World]:
     environment = Environment(
         name="production", home=str(folder / "home"), store=f"file://{folder / 'store'}", port=free_port()
     )
-    local.up(environment)
     try:
+        local.up(environment)
         yield World(folder, environment)
     finally:
         local.down(environment)
