@@ -20,6 +20,8 @@ class Environment(Value):
     """Address of the object store: `file:///absolute/path`, `s3://bucket/prefix` or `memory:NAME`."""
     port: int = Field(default=8080, ge=1, le=65535)
     """Port of the gateway, on loopback."""
+    plane: str = Field(default="local", pattern=r"^(local|memory:[a-z0-9-]+)$")
+    """What runs the models: `local` processes, or nothing at all (`memory:NAME`), for trying flows."""
 
     @classmethod
     def here(cls, name: str = "production") -> Environment:

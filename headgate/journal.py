@@ -127,7 +127,7 @@ class EnvironmentJournal:
             if held and held.release != release:
                 raise Conflict(
                     f"release {held.release} of {self.model} is open in {self.environment}; one at a time",
-                    f"wait for it, or end it with `headgate abort {held.release}`",
+                    f"wait for it, or end it with `headgate abort {held.release} --reason ...`",
                 )
             if held and held.attempt > attempt:
                 raise taken_over(release, held.attempt)

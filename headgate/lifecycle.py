@@ -389,6 +389,8 @@ class Serving(Value):
     revision: int = 0
     topology: Topology | None = None
     """The last wish."""
+    because: str = ""
+    """Who wished it."""
     seen: int = 0
     """The last revision that was seen to serve."""
     quarantined: dict[str, str] = {}
@@ -403,7 +405,7 @@ class Serving(Value):
                 held = self.claim is not None and self.claim.release == fact.release
                 return self.model_copy(update={"claim": None if held else self.claim})
             case Wished():
-                return self.model_copy(update={"revision": seq, "topology": fact.topology})
+                return self.model_copy(update={"revision": seq, "topology": fact.topology, "because": fact.because})
             case Seen():
                 return self.model_copy(update={"seen": max(self.seen, fact.revision)})
             case Quarantined():

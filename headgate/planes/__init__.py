@@ -76,6 +76,10 @@ def open_plane(environment: Environment, *, start: bool = False) -> Plane:
 
     Raises like `headgate.planes.local.up` when it can not be brought up. Opening alone asks nobody.
     """
+    if environment.plane.startswith("memory:"):
+        from headgate.planes.memory import shared  # noqa: PLC0415 - as below
+
+        return shared(environment.plane)
     from headgate.planes import local  # noqa: PLC0415 - an implementation builds on the port that it implements
 
     if start:

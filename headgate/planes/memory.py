@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from headgate.errors import Unavailable
@@ -86,7 +87,8 @@ class MemoryPlane:
                 f"{model}: no server of bundle {bundle} is ready", "see the plane's status for the reason"
             )
         asked = bundle or ready[0]
-        return Answer(status=200, body=self.models.get(asked, lambda _: {})(request), bundle=asked)
+        body = self.models[asked](request) if asked in self.models else {}
+        return Answer(status=200, body=body, bundle=asked)
 
     def running(self, model: str) -> tuple[str, ...]:
         """Bundles that should run, stable first."""
@@ -97,3 +99,9 @@ class MemoryPlane:
         """Raise `Unavailable` while this plane is down."""
         if self.down:
             raise Unavailable("the plane in memory is down", "set `down` to false")
+
+
+@cache
+def shared(name: str) -> MemoryPlane:  # noqa: ARG001 -- the name is what the cache keeps it by
+    """The one plane of that name in this process."""
+    return MemoryPlane()

@@ -38,8 +38,8 @@ def begin(plan: Plan, environment: Environment, actor: str, intent: Intent = Int
         open_one = ReleaseJournal(store, held.release, actor).refresh()
         if open_one.requested and not same_wish(open_one.requested, requested):
             raise Conflict(
-                f"release {held.release} of {model} is open in {environment.name}, with another plan or content",
-                f"see `headgate status {held.release}`; end it with `headgate abort {held.release}`, or repeat its plan",
+                f"release {held.release} of {model} is open in {environment.name} with another plan or content",
+                f"repeat its plan to take it up, or end it with `headgate abort {held.release} --reason ...`",
             )
         return enter(held.release, requested, environment, store, actor)
     purpose = "" if intent is Intent.RELEASE else f"{intent}-"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headgate.bundle import describe
 from headgate.errors import Unavailable
-from headgate.lifecycle import Concluded, Decided, Outcome, Quarantined, Reported, Seen
+from headgate.lifecycle import Concluded, Decided, Outcome, Quarantined, Reported, Seen, Serving
 from headgate.releasing.prepare import probe
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.telling import write_report
@@ -40,15 +40,24 @@ def carry_out(run: Run) -> Concluded:
     assert state.decided, "an end is carried out after it was decided"
     if state.concluded:
         return state.concluded
-    if state.compiled is None or state.compiled.bundle == state.compiled.stable:
-        untouched = desk.serving.refresh().topology
-        serving = untouched.stable.bundle if untouched else None
+    before = desk.serving.refresh()
+    if untouched(desk, before):
+        serving = before.topology.stable.bundle if before.topology else None
         concluded = Concluded(outcome=state.decided.outcome, serving=serving)
     else:
         quarantine(desk)
         concluded = converge(desk, destination(desk, run))
     desk.journal.record(concluded)
     return concluded
+
+
+def untouched(desk: Desk, serving: Serving) -> bool:
+    """Whether the end needs no move: nothing was wished for this release and nothing will be, or it serves already."""
+    state = desk.journal.state
+    if state.compiled is None or state.compiled.bundle == state.compiled.stable:
+        return True
+    goes_live = state.decided is not None and state.decided.outcome in (Outcome.PROMOTED, Outcome.RESTORED)
+    return not goes_live and serving.because != desk.run.release
 
 
 def destination(desk: Desk, run: Run) -> Topology | None:

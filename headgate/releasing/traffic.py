@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from headgate import telemetry
 from headgate.bundle import describe, get_blob, put_blob
 from headgate.environment import Environment
 from headgate.errors import Unavailable
@@ -22,7 +23,7 @@ from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged
 from headgate.stores import ObjectStore
 from headgate.strategies import Step, steps_of
-from headgate.telemetry import Cursor, look
+from headgate.telemetry import Cursor
 from headgate.topology import Variant
 from headgate.values import canonical
 from headgate.walk import Act, Move, may_take_traffic, next_move
@@ -59,6 +60,14 @@ def shift(run: Run, step: Step) -> Began:
     """Make the step's topology what callers get. Repeating it states the same wish again."""
     desk = Desk(run)
     state = desk.journal.refresh()
+    if not state.observed:  # what was logged before this release is not read
+        opened = Observed(
+            step=step.name,
+            evidence=put_blob(desk.store, Evidence().to_json()),
+            cursor=telemetry.begin(run.environment.folder).model_dump(mode="json"),
+            watermark=utc_now(),
+        )
+        desk.journal.record(opened)
     revision = desk.serving.wish(step.topology, because=run.release, claim=run.claim)
     desk.plane.apply(revision, step.topology)
     known = state.beginning_of(step.name)
@@ -136,7 +145,9 @@ class Watch:
             if now - self.plane_seen_at > timedelta(seconds=PLANE_SECONDS):
                 self.plane_seen_at = now
                 self._keep_plane_alive()
-            seen = look(self.run.environment.folder, self.run.model, self.cursor, now=now, schema=self._outputs)
+            seen = telemetry.look(
+                self.run.environment.folder, self.run.model, self.cursor, now=now, schema=self._outputs
+            )
         except Unavailable as error:
             return error.message
         news = seen.evidence.beyond(self.evidence)

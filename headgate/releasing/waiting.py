@@ -11,7 +11,7 @@ PAUSE_SECONDS = 0.1
 
 
 def await_converged(plane: Plane, model: str, revision: int, *, seconds: float) -> PlaneStatus:
-    """The status once the plane has converged to `revision`, or failed at it. Raises `Unavailable` when time is over."""
+    """The status once the plane has converged to `revision` or failed at it. Raises `Unavailable` when time is over."""
     deadline = time.monotonic() + seconds
     while True:
         status = plane.status(model)

@@ -37,8 +37,8 @@ def question(body: bytes, schema: Schema) -> tuple[str, dict[str, list[Any]]]:
     if not isinstance(tensors, list):
         raise Rejected("inputs: must be a list of tensors", HINT)
     columns: dict[str, list[Any]] = {}
-    for position, tensor in enumerate(tensors):
-        column, data = flat(tensor, f"inputs[{position}]", schema.inputs)
+    for position, given in enumerate(tensors):
+        column, data = flat(given, f"inputs[{position}]", schema.inputs)
         if column in columns:
             raise Rejected(f"inputs[{position}].name: {column!r} is there twice", HINT)
         columns[column] = data

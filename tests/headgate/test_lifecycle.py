@@ -132,14 +132,14 @@ PLACES: dict[str, tuple[list[EnvironmentFact], Serving]] = {
     ),
     "freed": ([Claimed(release="a"), Freed(release="a")], Serving()),
     "freed by another is not freed": ([Claimed(release="a"), Freed(release="b")], Serving(claim=Claimed(release="a"))),
-    "wished": ([Wished(topology=TOPOLOGY, because="a")], Serving(revision=1, topology=TOPOLOGY)),
+    "wished": ([Wished(topology=TOPOLOGY, because="a")], Serving(revision=1, topology=TOPOLOGY, because="a")),
     "wished away": (
         [Wished(topology=TOPOLOGY, because="a"), Wished(topology=None, because="b")],
-        Serving(revision=2),
+        Serving(revision=2, because="b"),
     ),
     "seen": (
         [Wished(topology=TOPOLOGY, because="a"), Seen(revision=1, serving=OLD)],
-        Serving(revision=1, topology=TOPOLOGY, seen=1),
+        Serving(revision=1, topology=TOPOLOGY, because="a", seen=1),
     ),
     "quarantined": (
         [Quarantined(bundle=NEW, release="a", reason="errors")],
