@@ -258,9 +258,9 @@ def test_the_folder_is_only_read(folder: Path, tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))} == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_named(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     (folder / "samples.csv").chmod(0)
+    request.getfixturevalue("nobody")
     with pytest.raises(Rejected, match=r"samples\.csv: Permission denied"):
         compile_folder(folder, into=tmp_path / "layout")
     with pytest.raises(Rejected, match=r"samples\.csv: Permission denied"):

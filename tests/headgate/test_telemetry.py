@@ -1,7 +1,6 @@
 """What a line of a log says, and that reading loses nothing and counts nothing twice."""
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from functools import partial, reduce
 
@@ -149,10 +148,15 @@ def test_logs_that_do_not_exist_yet_are_empty(tmp_path):
     assert begin(tmp_path / "nowhere") == Cursor()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_logs_that_cannot_be_read_are_no_observations(logs):
+@pytest.fixture
+def unreadable(logs):
     logs.log(request(0))
     logs.access.chmod(0)
+    return logs
+
+
+@pytest.mark.usefixtures("unreadable", "nobody")
+def test_logs_that_cannot_be_read_are_no_observations(logs):
     with pytest.raises(Unavailable, match=r"access\.jsonl cannot be read"):
         logs.look()
 
