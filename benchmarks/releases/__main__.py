@@ -29,6 +29,9 @@ ERRORS = 0.01
 RATE = 700
 """Live requests per second: half of what two cores carry together with servers, gateway and judge."""
 
+INTERRUPTED = 130
+"""Exit code, as shells know it."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -62,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything started is ended on the way out
     size = QUICK if options.quick else FULL
     began = time.monotonic()
-    figures = live(size, options.seed) + replayed(size, options.seed)
+    try:
+        figures = live(size, options.seed) + replayed(size, options.seed)
+    except KeyboardInterrupt:
+        say("interrupted; nothing of it is left")
+        return INTERRUPTED
     minutes = f"{size.most_seconds // 60} minutes on two cores"
     figures.append(figure("all of it", time.monotonic() - began, "s", size.most_seconds, minutes))
     print()

@@ -90,13 +90,18 @@ def place() -> Iterator[Place]:
     """A new environment with a gateway on a free port; nothing of it is left afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="headgate-benchmark-"))
     environment = Environment(home=str(folder / "home"), store=f"file://{folder / 'store'}", port=free_port())
-    try:
-        local.up(environment)
+    with contextlib.ExitStack() as stack:
+        with undisturbed():  # a supervisor that has not yet written where it is would be found by nobody
+            stack.callback(leave, folder, environment)
+            local.up(environment)
         yield Place(folder, environment)
-    finally:
-        with deaf():
-            local.down(environment)
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+def leave(folder: Path, environment: Environment) -> None:
+    """Stop every process of an environment, and take its folder away."""
+    with undisturbed():
+        local.down(environment)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -137,12 +142,14 @@ def calling(there: Place, *, rate: float, seed: int) -> Iterator[Callers]:
         "HEADGATE_STORE": there.environment.store,
         "HEADGATE_PORT": str(there.environment.port),
     }
-    with (there.folder / "load.log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
-        )
-    callers = Callers(process, progress)
-    try:
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((there.folder / "load.log").open("wb"))
+        with undisturbed():
+            process = subprocess.Popen(
+                command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
+            )
+            stack.callback(end, process)
+        callers = Callers(process, progress)
         deadline = time.monotonic() + START_SECONDS
         while not progress.exists():
             callers.check()
@@ -150,29 +157,31 @@ def calling(there: Place, *, rate: float, seed: int) -> Iterator[Callers]:
                 raise Unavailable(f"nobody called within {START_SECONDS:g} s", "start the benchmark again")
             time.sleep(0.1)
         yield callers
-    finally:
-        with deaf():
-            end(process)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Ask a process to end, and insist after a while."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with undisturbed():
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @contextlib.contextmanager
-def deaf() -> Iterator[None]:
-    """Heed no SIGINT and SIGTERM meanwhile: a second Ctrl-C must not leave servers behind."""
+def undisturbed() -> Iterator[None]:
+    """Put SIGINT and SIGTERM off until the end: Ctrl-C must not leave servers behind."""
+    heard: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    # not ignored: a process that is started meanwhile would ignore them for ever
+    before = {number: signal.signal(number, lambda one, _: heard.append(one)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from benchmarks.histories import Ending, figures_of
 from benchmarks.releases.__main__ import FULL, QUICK, main
 from benchmarks.releases.endings import Got, Released, counted
 from benchmarks.releases.figures import all_hold, common_figures, doubled_figures, equal_figures, line_of, quantile
+from benchmarks.releases.place import undisturbed
 from benchmarks.releases.walk import SHARE, plan_of
 from headgate.gates import Answer
 from headgate.lifecycle import Outcome
@@ -162,3 +164,14 @@ def test_figures_that_cannot_be_written_are_refused_before_anything_runs(
     with pytest.raises(SystemExit):
         main(["--json", str(tmp_path / "nowhere" / "figures.json")])
     assert "there is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_until_nothing_can_be_left_behind(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        signal.raise_signal(number)
+        done.append("cleaned up")
+    assert done
+    assert signal.getsignal(number) is before
