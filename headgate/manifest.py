@@ -160,7 +160,8 @@ class Serve(Value):
     python: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")] | None = None
     """`module:Class` with `load(folder, params)` and `predict(inputs)`."""
     command: tuple[Argument, ...] = ()
-    """Program and arguments, run without a shell in a private folder of links to the bundle's files; JSON on stdin, JSON on stdout."""
+    """Program and arguments, run without a shell in a private folder of links to the bundle's files.
+    JSON on stdin, JSON on stdout."""
     mode: Literal["once", "stream"] = "once"
     """A command is started for each request (`once`), or kept and fed one JSON line per request (`stream`)."""
     seed: int = 0

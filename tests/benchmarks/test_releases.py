@@ -170,8 +170,12 @@ def test_figures_that_cannot_be_written_are_refused_before_anything_runs(
 def test_an_interruption_waits_until_nothing_can_be_left_behind(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     done = []
-    with pytest.raises(KeyboardInterrupt), undisturbed():
+
+    def clean_up() -> None:
         signal.raise_signal(number)
         done.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        clean_up()
     assert done
     assert signal.getsignal(number) is before

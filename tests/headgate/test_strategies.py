@@ -102,10 +102,8 @@ def test_a_schedule_is_data(lines: list[tuple[int, int]]) -> None:
     replicas=st.integers(2, 8),
     mirror=st.floats(0, 100),
 )
-def test_every_walk_climbs_to_everything(
-    strategy: Strategy, percents: list[int], replicas: int, mirror: float
-) -> None:
-    """Shares never fall, each step names the share that really comes next, the last one names 100 %, and stable stays."""
+def test_every_walk_climbs_to_everything(strategy: Strategy, percents: list[int], replicas: int, mirror: float) -> None:
+    """Shares never fall, each step names the share that comes next, the last one names 100 %, and stable stays."""
     schedule = tuple(CanaryStep(percent=p) for p in percents)
     plan = Plan(model="m", strategy=strategy, schedule=schedule, replicas=replicas, shadow=Shadow(percent=mirror))
     steps = walk(plan)
