@@ -2,7 +2,8 @@
 
 Only `POST /v2/models/NAME/infer` is split, copied and counted; reading requests go to stable. Envoy has one retry
 policy per route, not per weighted cluster, so every answer carries a mark of who gave it (`clusters.protocol`) and only
-marks of a variant with a fallback are retried: stable's own errors reach the caller and are asked of nobody else.
+marks of a variant with a fallback are retried: stable's own errors reach the caller and are asked of nobody else. Only
+a 503, which a server that is full or leaving says before it begins, is asked of its twin, if it has one.
 """
 
 from __future__ import annotations
@@ -98,7 +99,6 @@ def patience(served: Served) -> Document:
     A request whose server vanished or hung is asked of another server; one that a variant with a fallback answered with
     an error is asked of the next pool, 4xx too, because only a second opinion shows whether the caller was wrong.
     """
-    roles = falls_back(served.topology)
     policy: Document = {
         "retry_on": "connect-failure,reset",
         "num_retries": 3,
@@ -119,12 +119,21 @@ def patience(served: Served) -> Document:
             },
         },
     }
-    if roles:
-        failed = {"safe_regex": {"regex": f"({'|'.join(roles)}) [45][0-9][0-9]"}}
+    if marks := asked_again(served.topology):
         policy["retry_on"] += ",retriable-headers"
-        policy["retriable_headers"] = [{"name": OUTCOME_HEADER, "string_match": failed}]
+        policy["retriable_headers"] = [
+            {"name": OUTCOME_HEADER, "string_match": {"safe_regex": {"regex": "|".join(marks)}}}
+        ]
     tries = 1 + max((len(chain(served.topology, role)) for role in pools(served.topology)), default=1)
     return {"timeout": f"{tries * served.timeout_seconds:.3f}s", "retry_policy": policy}
+
+
+def asked_again(topology: Topology) -> list[str]:
+    """Marks of the answers that a caller does not get as long as somebody else can be asked, as patterns."""
+    fallen = falls_back(topology)
+    last = {Role.STABLE: topology.stable, Role.STANDBY: topology.standby}
+    twins = [role for role, it in last.items() if role not in fallen and it and it.replicas > 1]
+    return [*(f"{role} [45][0-9][0-9]" for role in fallen), *(f"{role} 503" for role in twins)]
 
 
 def own_answers() -> list[Document]:

@@ -158,6 +158,23 @@ def test_one_dead_replica_of_stable_costs_nothing(gate: Gate, good: Upstream) ->
     assert statuses(gate.ask("replica", 100)) == {200: 100}
 
 
+def test_a_full_replica_of_stable_costs_nothing_while_its_twin_has_room(gate: Gate, good: Upstream) -> None:
+    """Also for requests that fall back from the candidate, which is full too."""
+    with upstream(503) as full:
+        ports = {A: (good.port, full.port), B: (full.port,)}
+        gate.serve("full", ports, stable=Variant(bundle=A, replicas=2), candidate=Variant(bundle=B), weight=0.5)
+        assert statuses(gate.ask("full", 200)) == {200: 200}
+    assert who(gate.lines("full", 200)) == {("stable", "stable", 200), ("candidate", "stable", 200)}
+
+
+def test_when_every_replica_is_full_the_caller_hears_it(gate: Gate) -> None:
+    with upstream(503) as one, upstream(503) as other:
+        gate.serve("busy", {A: (one.port, other.port)}, stable=Variant(bundle=A, replicas=2))
+        assert statuses(gate.ask("busy", 10)) == {503: 10}
+        assert len(one.seen) + len(other.seen) == 40
+    assert who(gate.lines("busy", 10)) == {("stable", "stable", 503)}
+
+
 def test_nobody_left_is_one_clear_answer(gate: Gate) -> None:
     gate.serve("nobody", {A: ()})
     (answer,) = gate.ask("nobody", 1)
