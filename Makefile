@@ -28,7 +28,7 @@ demo: setup
 
 ## make test             all tests that need nothing but this machine
 test: setup
-	@$(PYTEST) -q -m "not ceph" $(PYTEST_FLAGS)
+	@$(PYTEST) -q -m "not ceph" --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
 
 ## make check            ruff, mypy --strict, layers, dead code, docstrings
 check: setup

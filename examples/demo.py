@@ -72,7 +72,6 @@ def surroundings(home: Path) -> dict[str, str]:
         "HEADGATE_PORT": os.environ.get("HEADGATE_PORT") or str(free_port(8080)),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "ERROR",
     }
 
 
@@ -82,9 +81,10 @@ def prefect_server(home: Path, environment: dict[str, str]) -> Any:
     port = free_port(4200)
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    told = environment | {"PREFECT_SERVER_UI_API_URL": f"{address}/api"}  # the pages ask port 4200 otherwise
     say(f"starting a Prefect server at {address}")
     with (home / "prefect.log").open("wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(command, env=told, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_until(lambda: httpx.get(f"{address}/api/health", timeout=2).status_code == 200, 120, "the Prefect server")
         yield f"{address}/api"
@@ -110,9 +110,11 @@ def release(version: str, headgate: list[str], environment: dict[str, str], *, p
     """Release one version as a person would, showing what the command shows."""
     say(f"releasing {MODEL.name}/{version}")
     began = time.monotonic()
-    before = requests_so_far(Path(environment["HEADGATE_HOME"]))
+    home = Path(environment["HEADGATE_HOME"])
+    before = callers_so_far(home)
     command = [*headgate, "release", str((MODEL / version).relative_to(ROOT)), *(["--plan", str(plan)] if plan else [])]
     finished = subprocess.run(command, env=environment, cwd=ROOT, check=False)
+    after = callers_so_far(home)
     last = newest_release(headgate, environment)
     return {
         "version": version,
@@ -121,7 +123,8 @@ def release(version: str, headgate: list[str], environment: dict[str, str], *, p
         "release": last["release"],
         "exit_code": finished.returncode,
         "seconds": round(time.monotonic() - began, 1),
-        "requests": requests_so_far(Path(environment["HEADGATE_HOME"])) - before,
+        "requests": after["requests"] - before["requests"],
+        "callers_errors": after["errors"] - before["errors"],
     }
 
 
@@ -132,12 +135,13 @@ def newest_release(headgate: list[str], environment: dict[str, str]) -> dict[str
     return releases[-1]
 
 
-def requests_so_far(home: Path) -> int:
-    """Live requests sent since the load began."""
+def callers_so_far(home: Path) -> dict[str, int]:
+    """Live requests sent since the load began, and how many of them got no good answer."""
     try:
-        return int(json.loads((home / "load.json").read_text())["sent"])
-    except (FileNotFoundError, json.JSONDecodeError):
-        return 0
+        totals = json.loads((home / "load.json").read_text())
+    except FileNotFoundError:  # nobody calls before the first release
+        return {"requests": 0, "errors": 0}
+    return {"requests": totals["sent"], "errors": sum(totals["errors"].values())}
 
 
 def ended(load: subprocess.Popen[bytes], home: Path) -> dict[str, Any]:
@@ -157,7 +161,6 @@ def report(
         command = [sys.executable, "-m", "headgate", "show", line["release"], "--report", str(page)]
         run([*command, "--json"], environment, quiet=True)
         line["report"] = str(page.relative_to(ROOT))
-        line["callers_errors"] = callers["errors"]
     document = {"seconds": round(seconds, 1), "releases": story, "callers": callers}
     (ROOT / ".headgate" / "demo.json").write_text(json.dumps(document, indent=2) + "\n")
     say("")
@@ -166,7 +169,8 @@ def report(
         expected = "as told" if line["outcome"] == VERSIONS[line["version"]] else "NOT AS TOLD"
         print(f"  {line['version']}  {line['outcome']:<12} {figures}  {expected}")
         print(f"      {line['why']}\n      {line['report']}")
-    print(f"\n  callers: {callers['sent']:,} requests, {callers['errors']} errors; {seconds:.0f} s in all")
+    errors = callers["errors"] or "no"
+    print(f"\n  callers: {callers['sent']:,} requests, {errors} errors; {seconds:.0f} s in all")
     print("  the same as JSON: .headgate/demo.json")
 
 

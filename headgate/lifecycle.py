@@ -86,6 +86,8 @@ class Compiled(Value):
     stable_replicas: int = 1
     provenance: dict[str, str] = {}
     """Source commit, toolchain, dependency lock and the like."""
+    differs: tuple[str, ...] = ()
+    """Files that a second build of the same folder made differently; empty for a reproducible one."""
 
 
 class Checked(Value):

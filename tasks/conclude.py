@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect import task
+from prefect import get_run_logger, task
 
 from headgate import releasing
 from headgate.lifecycle import Concluded, Decided, Outcome, Reported
@@ -15,7 +15,9 @@ from tasks.retry import RETRY
 @task(**RETRY, task_run_name="decide: {outcome.value}")
 def decide(run: Run, outcome: Outcome, reason: str) -> Decided:
     """Record how it ends; the first decision stands."""
-    return releasing.decide(run, outcome, reason)
+    decided = releasing.decide(run, outcome, reason)
+    get_run_logger().info("%s: %s", decided.outcome.value, decided.reason)
+    return decided
 
 
 @task(**RETRY)

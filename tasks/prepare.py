@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect import task
+from prefect import get_run_logger, task
 
 from headgate import releasing
 from headgate.lifecycle import CheckResult, Compiled, Staged
@@ -13,7 +13,9 @@ from tasks.retry import RETRY
 @task(**RETRY)
 def compile_bundle(run: Run) -> Compiled:
     """Turn the model folder into a bundle and store it. Wrong input fails at once: repeating cannot correct it."""
-    return releasing.compile_bundle(run)
+    compiled = releasing.compile_bundle(run)
+    get_run_logger().info("%s %s is %s", run.model, run.version, compiled.bundle)
+    return compiled
 
 
 @task(**RETRY)
@@ -25,10 +27,14 @@ def validate(run: Run) -> tuple[str, ...]:
 @task(**RETRY, task_run_name="check {name}")
 def check(run: Run, name: str) -> CheckResult:
     """Run one check and record what it found."""
-    return releasing.check(run, name)
+    result = releasing.check(run, name)
+    get_run_logger().info("%s: %s", "passed" if result.passed else "failed", result.summary)
+    return result
 
 
 @task(**RETRY)
 def stage(run: Run) -> Staged:
     """Run the candidate beside stable, without traffic, and hold it to a golden request."""
-    return releasing.stage(run)
+    staged = releasing.stage(run)
+    get_run_logger().info("%s", staged.summary)
+    return staged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from prefect import task
+from prefect import get_run_logger, task
 
 from headgate import releasing
 from headgate.journal import utc_now
@@ -42,9 +42,12 @@ def shift(run: Run, step: Step) -> Began:
 @task(**RETRY, task_run_name="bake {step.name}")
 def bake(run: Run, step: Step) -> Move:
     """Look once a second until something is proven, a limit is reached, or a person decides."""
-    watch = Watch(run, step)
+    watch, answer = Watch(run, step), None
     while True:
         move, verdict = watch.look(utc_now())
+        if verdict.answer is not answer:
+            answer = verdict.answer
+            get_run_logger().info("%s: %s", answer.value, verdict.reason)
         if move.act is not Act.WAIT:
             show_step(run, step, move, verdict)
             return move

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore_glob = ["headgate/models/*", "headgate/check_models/*"]
+"""Programs that tests run as models; doctest would import them."""
+
 IN_CI = os.environ.get("CI") == "true"
 
 

@@ -6,14 +6,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from headgate.build import compile_folder
+from headgate.agreement import column_differences
+from headgate.build import compile_folder, reproducible
 from headgate.bundle import describe, provenance, push, register, versions
 from headgate.checks import planned
 from headgate.checks import run as run_check
-from headgate.checks.comparison import column_differences
 from headgate.errors import Rejected
 from headgate.lifecycle import Checked, CheckResult, Compiled, Staged
-from headgate.manifest import Agreement, Golden
+from headgate.manifest import Agreement, Golden, Manifest
 from headgate.protocol import answer_columns, request
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged, reasons
@@ -51,9 +51,16 @@ def compile_bundle(run: Run) -> Compiled:
         stable=stable.bundle if stable else None,
         stable_replicas=stable.replicas if stable else run.plan.replicas,
         provenance=(provenance(desk.store, bundle.digest) or [{}])[-1],
+        differs=built_otherwise(run, bundle.manifest),
     )
     desk.journal.record(fact)
     return fact
+
+
+def built_otherwise(run: Run, manifest: Manifest) -> tuple[str, ...]:
+    """Outputs that a second build makes differently; without a build command there is nothing to differ."""
+    given = run.plan.model.startswith("sha256:")
+    return () if given or not manifest.build.command else reproducible(Path(run.plan.model))
 
 
 def checks_of(run: Run) -> tuple[str, ...]:
@@ -89,6 +96,10 @@ def stage(run: Run) -> Staged:
     done = desk.journal.state.staged
     if done:
         return done
+    if compiled.bundle == compiled.stable:
+        fact = Staged(revision=desk.serving.refresh().revision, summary="it serves already")
+        desk.journal.record(fact)
+        return fact
     bundle = describe(desk.store, compiled.bundle)
     register(desk.store, bundle)
     candidate = Variant(bundle=compiled.bundle, replicas=run.plan.candidate_replicas)
@@ -104,7 +115,8 @@ def stage(run: Run) -> Staged:
     status = await_converged(desk.plane, run.model, revision, seconds=load + 120)
     if status.failed:
         raise Rejected(
-            f"{compiled.bundle} does not run: {reasons(status)}", "run it by hand with `headgate show --try`"
+            f"{compiled.bundle} does not run: {reasons(status)}",
+            "see `headgate logs --of servers`, correct the model, and release it again",
         )
     probed = probe(desk, compiled.bundle, bundle.manifest.test.golden)
     fact = Staged(revision=revision, summary=f"ready in {time.monotonic() - started:.1f} s; {probed}")

@@ -56,7 +56,7 @@ STANDS = {
     State.LIVE: "wait",
     State.AHEAD: "ahead",
 }
-SIGNS = {"pass": "✅", "warn": "⚠️", "fail": "❌", "wait": "⏳", "ahead": "·"}
+SIGNS = {"pass": "pass", "warn": "warning", "fail": "**fail**", "wait": "waits", "ahead": "ahead"}
 WATCHING = {"observed": "observation", "judged": "verdict"}
 """Kinds of facts that come again and again while a step lasts, and what they are called."""
 

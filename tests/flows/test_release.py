@@ -22,7 +22,7 @@ from headgate.planes.memory import MemoryPlane
 from headgate.releasing import Ending
 from headgate.stores import open_store
 from tests.flows.callers import Callers, calling, wait_for
-from tests.flows.conftest import Folders
+from tests.flows.conftest import MODEL, Folders
 
 QUICK: dict[str, Any] = {
     "schedule": (
@@ -145,7 +145,7 @@ def test_wrong_input_is_refused_and_leaves_nothing(
 def test_a_version_never_changes(folders: Folders, environment: Environment) -> None:
     """C-01: other bytes under a released version are refused, and the environment is free again."""
     first(folders, environment)
-    (folders.root / "1.0.0" / "model.py").write_text("class Model:\n    pass\n")
+    (folders.root / "1.0.0" / "model.py").write_text(MODEL + "# other bytes\n")
     with pytest.raises(Rejected, match=r"1\.0\.0 is already"):
         release(ask(str(folders.root / "1.0.0")), environment, "ada")
     assert serving(environment).state.claim is None
