@@ -40,7 +40,7 @@ LARGEST = 64 << 20  # bytes of one answer, or of one command's output
 SET_DEATH_SIGNAL, SET_SUBREAPER = 1, 36  # prctl(2)
 
 
-class CommandFailed(Exception):  # noqa: N818  # named like the families in errors.py, which cannot be imported here
+class CommandFailed(Exception):  # named like the families in errors.py, which cannot be imported here
     """A command that did not answer as declared. It becomes an answer of this worker, like all that a model raises."""
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from headgate.agreement import column_differences
 from headgate.checks.asking import ask
 from headgate.checks.check import Check
-from headgate.checks.comparison import column_differences, relative_difference
+from headgate.checks.comparison import relative_difference
 from headgate.checks.details import few
 from headgate.checks.rows import request_rows
 from headgate.checks.samples import Columns, joined, row_count, spread, take

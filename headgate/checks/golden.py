@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from headgate.agreement import column_differences
 from headgate.checks.asking import ask
 from headgate.checks.check import Check
-from headgate.checks.comparison import column_differences
 from headgate.checks.details import few
 from headgate.errors import ModelFailed
 from headgate.lifecycle import CheckResult

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from headgate.checks.samples import Columns, read_table, typed
+from headgate.checks.samples import Columns, read_table
 from headgate.errors import Rejected
 from headgate.forecasting.scores import Array, seasonal_naive_mae, seasonal_naive_mse
 from headgate.manifest import Backtest, Schema
+from headgate.tables import typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +27,23 @@ class Series:
 
 def read_series(folder: Path, spec: Backtest) -> list[Series]:
     """The series of the backtest's CSV. Raises `Rejected` for missing columns, times said twice, and no numbers."""
-    path = folder / spec.data
-    header, lines = read_table(path)
+    table = read_table(folder / spec.data)
     for column in filter(None, (spec.time, spec.value, spec.series)):
-        if column not in header:
-            raise Rejected(f"{path.name} has no column `{column}`", "correct [test.backtest], or the file's header")
+        if column not in table.header:
+            raise Rejected(f"{table.name} has no column `{column}`", "correct [test.backtest], or the file's header")
     grouped: dict[str, list[tuple[str, float]]] = {}
-    for number, line in enumerate(lines, 1):
-        text = line[spec.value]
+    for number, cells in table.lines:
+        text = cells[spec.value]
         try:
             value = float(text) if text else float("nan")
         except ValueError:
-            raise Rejected(f"{path.name}, row {number}: {text!r} is no number", "leave unknown values empty") from None
-        grouped.setdefault(line[spec.series] if spec.series else "", []).append((line[spec.time], value))
+            raise Rejected(
+                f"{table.name}, line {number}: {text!r} is no number", "leave unknown values empty"
+            ) from None
+        grouped.setdefault(cells[spec.series] if spec.series else "", []).append((cells[spec.time], value))
     for name, rows in grouped.items():
         if len({time for time, _ in rows}) < len(rows):
-            where = f"{path.name}: series {name!r}" if name else path.name
+            where = f"{table.name}: series {name!r}" if name else table.name
             raise Rejected(f"{where} says a time twice", "give each time (of each series) one row, in time order")
     return [
         Series(name, tuple(time for time, _ in rows), np.array([value for _, value in rows], dtype=float))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headgate.errors import Rejected
-from headgate.manifest import Column, Manifest, refusal
+from headgate import tables
+from headgate.errors import Missing, Rejected
+from headgate.manifest import Manifest
+from headgate.tables import Table, input_rows
 
 Columns = dict[str, list[Any]]
 """A table by column name; every column has as many values as there are rows."""
@@ -48,59 +49,14 @@ def spread(count: int, most: int) -> list[int]:
 def read_samples(folder: Path, manifest: Manifest) -> Columns:
     """The rows of `[test] samples`, typed as the schema says; columns that are no inputs are left out."""
     assert manifest.test.samples, "only called when the manifest names them"
-    path = folder / manifest.test.samples
-    header, lines = read_table(path)
-    columns: Columns = {}
-    for name, rule in manifest.schema_.inputs.items():
-        if name not in header:
-            raise Rejected(f"{path.name} has no column `{name}`", "add a column for every input of [schema.inputs]")
-        columns[name] = [
-            valid(line[name], rule, f"{path.name}, row {number}, {name}") for number, line in enumerate(lines, 1)
-        ]
-    return columns
+    rows = input_rows(read_table(folder / manifest.test.samples), manifest.schema_)
+    return {name: [row[name] for row in rows] for name in manifest.schema_.inputs}
 
 
-def read_table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Header and lines of a CSV file with at least one line. Raises `Rejected` for anything else."""
+def read_table(path: Path) -> Table:
+    """A CSV file of the bundle. Raises `Rejected` when it is not there, or no table."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            lines = list(reader)
-    except FileNotFoundError:
+        return tables.read_table(path, name=path.name)
+    except Missing:
         hint = "write the file, or correct its name in headgate.toml; [build] files must take it into the bundle"
         raise Rejected(f"{path.name} is not in the bundle", hint) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Rejected(f"{path.name} is not a CSV table: {error}", "write UTF-8 text with a header line") from error
-    header = list(reader.fieldnames or ())
-    for number, line in enumerate(lines, 1):
-        if None in line or None in line.values():
-            raise Rejected(f"{path.name}, row {number}: not {len(header)} values", "give each line the header's values")
-    if not lines:
-        raise Rejected(f"{path.name} has no rows", "give it a header line and at least one row")
-    return header, lines
-
-
-def valid(text: str, rule: Column, where: str) -> Any:
-    """A cell as the value that a request would bring. Raises `Rejected` when the schema refuses it."""
-    value = typed(text, rule)
-    reason = refusal(value, rule)
-    if reason:
-        raise Rejected(f"{where}: {reason}", "correct the row, or the input's rule in [schema.inputs]")
-    return value
-
-
-def typed(text: str, rule: Column) -> Any:
-    """A cell by its column's type; empty is null; text that does not fit stays text, for the rule to refuse.
-
-    >>> from headgate.manifest import Input
-    >>> [typed(text, Input(type="number")) for text in ("1.5", "", "wet")]
-    [1.5, None, 'wet']
-    """
-    if text == "" and (rule.nullable or rule.type != "string"):
-        return None
-    if rule.type == "boolean":
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
-    try:
-        return {"number": float, "integer": int, "string": str}[rule.type](text)
-    except ValueError:
-        return text

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean, mode, stdev
 from typing import Any
 
+from headgate.agreement import is_number
 from headgate.checks.asking import answers_of
 from headgate.checks.baseline import NO_BASELINE, asked_of, common_outputs, incomparable, taken_by
 from headgate.checks.check import Check
-from headgate.checks.comparison import is_number
 from headgate.checks.details import few
 from headgate.checks.intervals import welch_interval
 from headgate.checks.rows import request_rows

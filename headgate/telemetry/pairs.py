@@ -7,12 +7,12 @@ latest of its lines or of the deadline, never to one that is closed already: clo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from headgate.agreement import column_differences
 from headgate.evidence import SHADOW, Cell, Observation
-from headgate.manifest import Agreement, Output
+from headgate.manifest import Output
 from headgate.values import Value
 
 DEADLINE = 30.0
@@ -163,29 +163,7 @@ def agree(
     stable: Mapping[str, list[Any]], shadow: Mapping[str, list[Any]] | None, schema: Mapping[str, Output]
 ) -> bool:
     """Whether two answers count as the same: every output, row by row."""
-    if shadow is None:
-        return False
-    for name, output in schema.items():
-        mine, other = stable.get(name), shadow.get(name)
-        if mine is None or other is None or len(mine) != len(other):
-            return False
-        if not all(near(one, two, output.agree) for one, two in zip(mine, other, strict=True)):
-            return False
-    return True
-
-
-def near(stable: Any, shadow: Any, tolerance: Agreement) -> bool:
-    """Whether two values count as the same; what is no finite number, text, truth value or null never does.
-
-    >>> near(10.0, 10.1, Agreement(relative=0.01)), near(float("nan"), float("nan"), Agreement())
-    (True, False)
-    >>> near(True, 1, Agreement()), near("a", "a", Agreement())
-    (False, True)
-    """
-    if isinstance(stable, bool) or isinstance(shadow, bool):
-        return stable is shadow
-    if isinstance(stable, int | float) and isinstance(shadow, int | float):
-        if not (math.isfinite(stable) and math.isfinite(shadow)):
-            return False
-        return abs(stable - shadow) <= tolerance.absolute + tolerance.relative * abs(stable)
-    return (stable is None or isinstance(stable, str)) and stable == shadow
+    return shadow is not None and all(
+        name in stable and not column_differences(stable[name], shadow.get(name), output.agree)
+        for name, output in schema.items()
+    )

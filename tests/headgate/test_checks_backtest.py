@@ -95,7 +95,7 @@ def test_series_that_cannot_be_scored_are_left_out_and_counted(tmp_path: Path) -
 BROKEN = {
     "too short":      ("day,level\nd000,1\n", "no series can be scored: the series: 1 rows, and the origins need 31"),
     "no column":      ("day,value\nd000,1\n", "series.csv has no column `level`"),
-    "no number":      ("day,level\nd000,wet\n", "series.csv, row 1: 'wet' is no number"),
+    "no number":      ("day,level\nd000,wet\n", "series.csv, line 2: 'wet' is no number"),
     "a time twice":   ("day,level\nd000,1\nd000,2\n", "series.csv says a time twice"),
 }  # fmt: skip
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from headgate.agreement import column_differences, difference
 from headgate.checks.bump import Bump, declared_bump, declared_changes
-from headgate.checks.comparison import column_differences, difference, relative_difference
+from headgate.checks.comparison import relative_difference
 from headgate.checks.edges import beyond, edges_of
 from headgate.checks.intervals import mean_interval, ratio_interval, welch_interval
 from headgate.checks.rows import made_rows, request_rows
@@ -265,12 +266,12 @@ def test_rows_are_made_from_ranges_where_no_sample_is_given(tmp_path: Any) -> No
 BAD_SAMPLES = {
     "no file":           (None, "samples.csv is not in the bundle"),
     "no rows":           ("x\n", "samples.csv has no rows"),
-    "no column":         ("z\n1\n", "samples.csv has no column `x`"),
-    "out of range":      ("x\n1\n11\n", "samples.csv, row 2, x: 11.0 is above the maximum 10"),
-    "not a number":      ("x\nwet\n", "row 1, x: 'wet' is not of type number"),
-    "not finite":        ("x\nnan\n", "row 1, x: nan is not finite"),
-    "empty":             ("x,z\n,1\n", "row 1, x: null is not allowed"),
-    "ragged":            ("x,z\n1\n", "row 1: not 2 values"),
+    "no column":         ("z\n1\n", "samples.csv has no column x"),
+    "out of range":      ("x\n1\n11\n", "samples.csv, line 3, x: 11.0 is above the maximum 10"),
+    "not a number":      ("x\nwet\n", "line 2, x: 'wet' is not of type number"),
+    "not finite":        ("x\nnan\n", "line 2, x: nan is not finite"),
+    "empty":             ("x,z\n,1\n", "line 2, x: null is not allowed"),
+    "ragged":            ("x,z\n1\n", "line 2: not 2 values"),
 }  # fmt: skip
 
 

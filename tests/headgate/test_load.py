@@ -80,7 +80,7 @@ def test_cells_are_typed_by_the_schema_and_other_columns_are_ignored(tmp_path: P
 WRONG = {
     "a column is missing":  ("x,n,on\n1,2,true\n",              "has no column unit"),
     "no rows":              (GOOD,                              "has no rows"),
-    "a short line":         (GOOD + "1,2,true\n",               "line 2: no value for unit"),
+    "a short line":         (GOOD + "1,2,true\n",               "line 2: not 4 values"),
     "not a number":         (GOOD + "wet,2,true,ppm\n",         "line 2, x: 'wet' is not of type number"),
     "not finite":           (GOOD + "nan,2,true,ppm\n",         "x: nan is not finite"),
     "out of range":         (GOOD + "1,2,true,ppm\n1,0,1,ppm",  "line 3, n: 0 is below the minimum 1"),
