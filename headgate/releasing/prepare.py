@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 from headgate.agreement import column_differences
-from headgate.agreement import column_differences
 from headgate.build import compile_folder, reproducible
 from headgate.bundle import describe, provenance, push, register, versions
 from headgate.checks import planned
