@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from headgate.bundle import references
-from headgate.environment import Environment
 from headgate.errors import Corrupt, Missing
-from headgate.history import history, models_in, releases_in
+from headgate.history import environments_in, history, models_in, releases_in
 from headgate.journal import EnvironmentJournal, ReleaseJournal, environment_ledger, release_ledger
 from headgate.ledger import Ledger
 from headgate.lifecycle import Observed
@@ -46,8 +45,7 @@ def audit(store: ObjectStore, release: str | None = None) -> Audit:
 
 def ledgers_in(store: ObjectStore) -> list[str]:
     """Names of every ledger."""
-    environments = dict.fromkeys(key.split("/")[1] for key in store.list("environments/"))
-    places = [environment_ledger(name, model) for name in environments for model in models_in(store, name)]
+    places = [environment_ledger(name, model) for name in environments_in(store) for model in models_in(store, name)]
     return [release_ledger(release) for release in releases_in(store)] + places
 
 
@@ -89,18 +87,20 @@ def evidence_in(store: ObjectStore) -> set[Digest]:
     return {fact.evidence for journal in journals for fact in journal.refresh().observed}
 
 
-def needed(store: ObjectStore, environments: list[Environment], keep: int) -> set[Digest]:
+def needed(store: ObjectStore, environments: list[str], keep: int) -> set[Digest]:
     """Bundles that must stay: what serves or is on its way anywhere, and the last `keep` stables of each model."""
     kept: set[Digest] = set()
     for environment in environments:
-        for model in models_in(store, environment.name):
-            journal = EnvironmentJournal(store, environment.name, model, "gc")
+        for model in models_in(store, environment):
+            journal = EnvironmentJournal(store, environment, model, "gc")
             wished = history(journal)
             stables = [s.topology.stable.bundle for s in reversed(wished) if s.topology and s.confirmed]
             kept |= set(list(dict.fromkeys(stables))[: keep + 1])
             state = journal.state
             kept |= set(state.topology.bundles) if state.topology else set()
             if state.claim:
-                compiled = ReleaseJournal(store, state.claim.release, "gc").refresh().compiled
+                release = ReleaseJournal(store, state.claim.release, "gc").refresh()
+                compiled, asked = release.compiled, release.requested
                 kept |= {b for b in (compiled.bundle, compiled.stable) if b} if compiled else set()
+                kept |= {asked.source} if asked and asked.plan.model == asked.source else set()
     return kept

@@ -46,6 +46,11 @@ def models_in(store: ObjectStore, environment: str) -> list[str]:
     return list(dict.fromkeys(key.removeprefix(prefix).split("/")[0] for key in store.list(prefix)))
 
 
+def environments_in(store: ObjectStore) -> list[str]:
+    """Names of the environments that the store knows."""
+    return list(dict.fromkeys(key.split("/")[1] for key in store.list("environments/")))
+
+
 def releases_in(store: ObjectStore) -> list[str]:
     """Ids of every release, in byte order."""
     return list(dict.fromkeys(key.split("/")[1] for key in store.list("releases/")))

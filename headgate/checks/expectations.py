@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -61,6 +62,8 @@ def evaluate(suite: Suite, rows: pandas.DataFrame) -> list[Finding]:
         ProgressBarsConfig,
     )
 
+    # it sets itself to INFO, to name a temporary folder that concerns nobody
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     quiet = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(),
         analytics_enabled=False,

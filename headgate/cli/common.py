@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from pydantic import ValidationError
 
 from headgate.environment import Environment
+from headgate.errors import Rejected
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,8 +36,16 @@ def json_option(function: F) -> F:
 
 
 def environment_named(name: str) -> Environment:
-    """The environment of that name, where this machine's settings say it is."""
-    return Environment.here(name)
+    """The environment of that name, where this machine's settings say it is. Raises `Rejected` for a wrong setting."""
+    port = os.environ.get("HEADGATE_PORT", "8080")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise Rejected(f"HEADGATE_PORT={port!r} is no port", "give a number from 1 to 65535, or unset it for 8080")
+    try:
+        return Environment.here(name)
+    except ValidationError as error:
+        raise Rejected(
+            f"{name!r} is no name for an environment", "use a lower-case letter, then up to 40 of a-z, 0-9 and `-`"
+        ) from error
 
 
 def actor() -> str:

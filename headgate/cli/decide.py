@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from headgate.cli.common import actor, environment_option, json_option, say
+from headgate.cli.names import release_named
 from headgate.environment import Environment
-from headgate.errors import Conflict, Missing, Rejected
+from headgate.errors import Conflict, Rejected
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Aborted, Approved, Declined, Fact, Paused, Resumed
 from headgate.stores import open_store
@@ -21,7 +22,13 @@ from headgate.stores import open_store
 def approve_command(release: str, environment: Environment, decline: bool, note: str, as_json: bool) -> None:
     """Let RELEASE's bundle pass where its plan waits for approval.
 
-    The approval holds for exactly the bundle that was compiled, and is not yours to give if you asked for the release.
+    Use it when `headgate status` says that a release waits for approval. It holds for exactly the bundle that was
+    compiled, and is not yours to give if you asked for the release. Declining ends the release.
+
+    \b
+    Examples:
+      headgate approve my-model-1.2.0-20260301T120000-4f2a --note "numbers agree with finance"
+      headgate approve my-model-1.2.0-20260301T120000-4f2a --decline --note "not before the audit"
     """
     journal = open_release(environment, release)
     compiled, requester = journal.state.compiled, journal.entries[0].actor
@@ -44,7 +51,14 @@ def approve_command(release: str, environment: Environment, decline: bool, note:
 @click.option("--reason", default="", help="Why; recorded with your name.")
 @json_option
 def pause_command(release: str, environment: Environment, reason: str, as_json: bool) -> None:
-    """Hold RELEASE at the share it has. Proven harm still ends it."""
+    """Hold RELEASE at the share it has.
+
+    Use it when you need time to look. Proven harm still ends the release.
+
+    \b
+    Example:
+      headgate pause my-model-1.2.0-20260301T120000-4f2a --reason "looking at the residuals"
+    """
     record(open_release(environment, release), Paused(reason=reason), as_json=as_json)
 
 
@@ -53,7 +67,12 @@ def pause_command(release: str, environment: Environment, reason: str, as_json: 
 @environment_option
 @json_option
 def resume_command(release: str, environment: Environment, as_json: bool) -> None:
-    """Let a paused RELEASE go on."""
+    """Let a paused RELEASE go on.
+
+    \b
+    Example:
+      headgate resume my-model-1.2.0-20260301T120000-4f2a
+    """
     record(open_release(environment, release), Resumed(), as_json=as_json)
 
 
@@ -63,7 +82,14 @@ def resume_command(release: str, environment: Environment, as_json: bool) -> Non
 @click.option("--reason", required=True, help="Why; recorded with your name.")
 @json_option
 def abort_command(release: str, environment: Environment, reason: str, as_json: bool) -> int:
-    """End RELEASE: its running flow takes traffic back to stable; without one, this command does."""
+    """End RELEASE and take traffic back to stable.
+
+    Use it when a release should not go on, whatever its gates would say. A flow that runs it elsewhere stops.
+
+    \b
+    Example:
+      headgate abort my-model-1.2.0-20260301T120000-4f2a --reason "the campaign was moved"
+    """
     from headgate.cli.release import follow
     from headgate.releasing import Ending
 
@@ -83,10 +109,8 @@ def abort_command(release: str, environment: Environment, reason: str, as_json: 
 
 def open_release(environment: Environment, release: str) -> ReleaseJournal:
     """The journal of a release that has not ended. Raises `Missing` or `Conflict`."""
-    journal = ReleaseJournal(open_store(environment.store), release, actor())
-    state = journal.refresh()
-    if state.requested is None:
-        raise Missing(f"no release {release} in {environment.store}", "list them with `headgate history`")
+    journal = release_named(open_store(environment.store), release, actor())
+    state = journal.state
     if state.decided:
         raise Conflict(f"release {release} is decided: {state.decided.outcome}", "it cannot be changed any more")
     return journal
@@ -95,5 +119,8 @@ def open_release(environment: Environment, release: str) -> ReleaseJournal:
 def record(journal: ReleaseJournal, fact: Fact, *, as_json: bool) -> None:
     """Append a person's word and say so."""
     entry = journal.record(fact)
-    text = f"{fact.kind} {journal.release}, recorded as entry {entry.seq} by {entry.actor}"
+    text = (
+        f"{fact.kind} {journal.release}, recorded as entry {entry.seq} by {entry.actor}\n"
+        "its running `headgate release` acts on it within a second; if none runs, call it again"
+    )
     say({"release": journal.release, "fact": fact.model_dump(mode="json"), "entry": entry.seq}, text, as_json=as_json)

@@ -6,6 +6,7 @@ import difflib
 import importlib
 import json
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -16,10 +17,12 @@ from headgate.errors import HeadgateError, Rejected
 EXIT_CODES = """\b
 Exit codes of every command:
   0  done; a release: promoted (or restored, for a rollback)
-  1  a release: rolled back, turned back or aborted; verify, replay: a difference
-  2  wrong input: a person must change something
-  3  could not: no answer, or somebody else was first; try again
-  4  a release: still open; run the same command again to go on"""
+  1  a release: rolled back, turned back by a check, or aborted; verify, replay: a difference;
+     load: a caller got an error
+  2  wrong input, or a model that does not run: a person must change something
+  3  could not: no answer, damaged bytes, or somebody else was first
+  4  a release: still open, after --wait, Ctrl-C or SIGTERM; the same command goes on with it
+With --json, exactly one JSON document is printed, also for an error: {"error", "hint", "kind"}."""
 
 COMMANDS = {
     "init": ("folder", "Write a commented model folder that works."),
@@ -95,31 +98,53 @@ def headgate() -> None:
       HEADGATE_HOME    folder of this machine's environments (default .headgate)
       HEADGATE_STORE   object store: file:///path or s3://bucket/prefix (default a folder in HEADGATE_HOME)
       HEADGATE_PORT    port of the gateway (default 8080)
+      HEADGATE_ACTOR   who is asking (default the login name)
+
+    `headgate COMMAND --help` says what a command does, when to use it, and gives an example.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command and leave with its documented exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in given
     try:
         code: Any = headgate.main(args=given, standalone_mode=False)
-    except click.ClickException as wrong:
-        wrong.show()
+    except click.UsageError as wrong:
+        complain_of_usage(wrong, as_json=as_json)
         sys.exit(2)
-    except click.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except click.ClickException as wrong:
+        complain(wrong.format_message(), "see --help", "Usage", as_json=as_json)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except HeadgateError as error:
-        complain(error, as_json="--json" in given)
+        complain(error.message, error.hint, type(error).__name__, as_json=as_json)
         sys.exit(2 if isinstance(error, Rejected) else 3)
+    except OSError as error:
+        hint = "see whether that file or address can be used, then run the same command again"
+        complain(str(error), hint, "Unavailable", as_json=as_json)
+        sys.exit(3)
+    except Exception as error:  # noqa: BLE001 -- Python's own exit code for it, 1, would mean "rolled back"
+        traceback.print_exc()
+        hint = "nothing that was recorded is lost; please report this, with the lines above"
+        complain(f"a defect of headgate: {error!r}", hint, "Defect", as_json=as_json)
+        sys.exit(3)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def complain(error: HeadgateError, *, as_json: bool) -> None:
+def complain(message: str, hint: str, kind: str, *, as_json: bool) -> None:
     """Say what broke and what to do, on the channel that the caller reads."""
     if as_json:
-        print(json.dumps({"error": error.message, "hint": error.hint, "kind": type(error).__name__}))
+        click.echo(json.dumps({"error": message, "hint": hint, "kind": kind}))
     else:
-        print(f"{click.style('error:', fg='red', bold=True)} {error}", file=sys.stderr)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}\n  -> {hint}", err=True)
+
+
+def complain_of_usage(wrong: click.UsageError, *, as_json: bool) -> None:
+    """Say which word of a command was wrong; for a person, with how it is used."""
+    if not as_json:
+        wrong.show()
+        return
+    command = wrong.ctx.command_path if wrong.ctx else "headgate"
+    complain(wrong.format_message(), f"see `{command} --help`", "Usage", as_json=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from headgate.cli.common import environment_option, json_option, say
+from headgate.cli.names import folder_named
 from headgate.environment import Environment
+from headgate.errors import Missing
 from headgate.planes import local
 
 
@@ -21,8 +23,15 @@ def up_command(environment: Environment, foreground: bool, as_json: bool) -> Non
     """Run an environment on this machine: a supervisor, model servers, and Envoy as gateway.
 
     Repeating it is harmless. After a crash it takes over whatever still serves, and goes on with the last wish of the
-    environment's ledger.
+    environment's ledger. Use it once after a start of the machine; `headgate release` brings it up too.
+
+    \b
+    Examples:
+      headgate up
+      HEADGATE_PORT=9000 headgate up --environment staging
     """
+    if foreground and as_json:
+        raise click.UsageError("--foreground stays, so that it has no answer to print as --json")
     if foreground:
         local.serve_forever(environment)
         return
@@ -35,7 +44,14 @@ def up_command(environment: Environment, foreground: bool, as_json: bool) -> Non
 @environment_option
 @json_option
 def down_command(environment: Environment, as_json: bool) -> None:
-    """Stop an environment: the gateway first, then servers when their requests are answered. Nothing stored is lost."""
+    """Stop an environment: the gateway first, then servers when their requests are answered.
+
+    Callers get no answers until the next `headgate up`, which serves what was served. Nothing stored is lost.
+
+    \b
+    Example:
+      headgate down
+    """
     stopped = local.down(environment)
     text = f"{environment.name} is down" if stopped else f"{environment.name} was not running"
     say({"environment": environment.name, "stopped": stopped}, text, as_json=as_json)
@@ -43,23 +59,44 @@ def down_command(environment: Environment, as_json: bool) -> None:
 
 @click.command("logs")
 @environment_option
-@click.option("--lines", default=40, show_default=True, help="How many of the last lines of each file.")
+@click.option(
+    "--lines",
+    type=click.IntRange(min=0),
+    default=40,
+    show_default=True,
+    help="How many of the last lines of each file.",
+)
 @click.option("--follow", is_flag=True, help="Go on showing what is added.")
 @click.option(
     "--of", "part", default="supervisor", show_default=True, help="supervisor, gateway, access, servers, or all."
 )
-def logs_command(environment: Environment, lines: int, follow: bool, part: str) -> None:
-    """Show what an environment says it does."""
+@json_option
+def logs_command(environment: Environment, lines: int, follow: bool, part: str, as_json: bool) -> None:
+    """Show what an environment says it does.
+
+    Use it when a model does not start, or `headgate status` says that something is missing.
+
+    \b
+    Examples:
+      headgate logs --of servers
+      headgate logs --follow
+    """
+    if follow and as_json:
+        raise click.UsageError("--follow never ends, so that it has no one document to print as --json")
     files = local.log_files(environment, part)
     if not files:
-        click.echo(f"no logs of {part} in {environment.folder}; is it `up`?", err=True)
-        return
+        raise Missing(
+            f"no logs of {part} in {environment.folder}", f"start it: headgate up --environment {environment.name}"
+        )
     offsets: dict[Path, int] = {}
+    tails: dict[str, list[str]] = {}
     for path in files:
-        text = path.read_text(errors="replace")
-        offsets[path] = path.stat().st_size
-        heading = click.style(f"== {path}", bold=True)
-        click.echo("\n".join([heading, *text.splitlines()[-lines:]]))
+        body = path.read_bytes()
+        offsets[path] = len(body)
+        said = body.decode(errors="replace").splitlines()
+        tails[str(path)] = said[len(said) - min(lines, len(said)) :]
+    text = "\n".join("\n".join([click.style(f"== {path}", bold=True), *tail]) for path, tail in tails.items())
+    say(tails, text, as_json=as_json)
     while follow:
         time.sleep(0.5)
         for path in local.log_files(environment, part):
@@ -94,12 +131,23 @@ def load_command(
 ) -> int:
     """Replay rows of the model folder FOLDER as live requests, and count what callers got.
 
-    Leaves with 1 when a caller got an error.
+    Use it where no callers are: a release needs requests to prove anything. Leaves with 1 when a caller got an error.
+
+    \b
+    Example:
+      headgate load my-model --rate 200 --seconds 300
     """
     from headgate.load import Load, load_of, run
 
     load: Load = load_of(
-        folder, environment, rows=rows, rate=rate, seconds=seconds, keys=keys, seed=seed, progress=progress
+        folder_named(folder),
+        environment,
+        rows=rows,
+        rate=rate,
+        seconds=seconds,
+        keys=keys,
+        seed=seed,
+        progress=progress,
     )
     summary = asyncio.run(run(load))
     say(summary.model_dump(mode="json"), summary.told(), as_json=as_json)

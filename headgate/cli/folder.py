@@ -17,7 +17,12 @@ from headgate.scaffold import write
 def init_command(folder: Path, name: str | None, as_json: bool) -> None:
     """Write a commented headgate.toml and a tiny model into FOLDER.
 
-    What it writes works as it is; replace it piece by piece with your own. Nothing that exists is overwritten.
+    Use it to begin. What it writes works as it is; replace it piece by piece with your own. Nothing that exists is
+    overwritten.
+
+    \b
+    Example:
+      headgate init my-model
     """
     written = write(folder, name=name)
     lines = [f"  {path}" for path in written]

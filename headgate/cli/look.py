@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from headgate.bundle import Bundle, describe, registered
 from headgate.cli.common import environment_option, json_option, say, short, table
-from headgate.cli.progress import progress_line, told
+from headgate.cli.names import DIGEST, bundle_named, missing_models, model_named, release_named
+from headgate.cli.progress import checks_ahead, last_look, told, under_way
 from headgate.environment import Environment
 from headgate.errors import Missing, Rejected, Unavailable
 from headgate.history import differences, history, models_in, releases_in, served_at, tell
-from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import FACT
 from headgate.planes import open_plane
-from headgate.releasing import progress_file
 from headgate.stores import ObjectStore, open_store
+
+SILENCE_SECONDS = 150
+"""A flow that watches a step records something at least once a minute."""
 
 
 @click.command("status")
@@ -29,7 +30,11 @@ from headgate.stores import ObjectStore, open_store
 def status_command(release: str | None, environment: Environment, as_json: bool) -> None:
     """Show what each model of an environment serves, what the plane does, and how far open releases are.
 
-    With RELEASE, show that one.
+    Use it whenever you ask yourself what is going on; with RELEASE, it shows that one.
+
+    \b
+    Example:
+      headgate status
     """
     store = open_store(environment.store)
     if release:
@@ -37,7 +42,7 @@ def status_command(release: str | None, environment: Environment, as_json: bool)
         return
     documents = [model_status(store, environment, model) for model in models_in(store, environment.name)]
     if not documents:
-        text = f"nothing serves in {environment.name} yet; `headgate release FOLDER` begins"
+        text = f"nothing was released to {environment.name} yet: {missing_models(store, environment)}"
     else:
         text = "\n\n".join(status_text(document) for document in documents)
     say(documents, text, as_json=as_json)
@@ -54,6 +59,7 @@ def model_status(store: ObjectStore, environment: Environment, model: str) -> di
         "open": state.claim.release if state.claim else None,
         "quarantined": state.quarantined,
         "progress": None,
+        "doing": "",
     }
     try:
         document["plane"] = open_plane(environment).status(model).model_dump(mode="json")
@@ -61,10 +67,16 @@ def model_status(store: ObjectStore, environment: Environment, model: str) -> di
         document["plane"] = None
         document["plane_error"] = error.message
     if state.claim:
-        try:
-            document["progress"] = json.loads(progress_file(environment, state.claim.release).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            document["progress"] = None
+        journal = ReleaseJournal(store, state.claim.release, "status")
+        document["progress"] = last_look(environment, state.claim.release)
+        doing = under_way(
+            journal.refresh(),
+            checks=checks_ahead(store, journal.state),
+            look=document["progress"],
+            seconds=(silent := (utc_now() - journal.entries[-1].at).total_seconds()),
+        )
+        silence = f"; nothing was recorded for {silent:.0f} s: if no flow runs it, release it again to go on"
+        document["doing"] = doing + (silence if doing and silent > SILENCE_SECONDS else "")
     return document
 
 
@@ -95,8 +107,8 @@ def status_text(document: dict[str, Any]) -> str:
         )
     if document["open"]:
         lines.append(f"  release  {document['open']} is open")
-    if document["progress"]:
-        lines.append(f"           {progress_line(document['progress'])}")
+    if document["doing"]:
+        lines.append(f"           {document['doing']}")
     return "\n".join(lines)
 
 
@@ -106,31 +118,42 @@ def status_text(document: dict[str, Any]) -> str:
 @click.option("--at", "moment", metavar="TIME", help="Only what served then, for example 2026-03-01T12:00 (UTC).")
 @json_option
 def history_command(model: str | None, environment: Environment, moment: str | None, as_json: bool) -> None:
-    """List every release, and what served when; with MODEL, of that model only."""
+    """List every release, and what served when; with MODEL, of that model only.
+
+    Use it to find a release's id, a bundle to go back to, or what gave a caller an answer at some time.
+
+    \b
+    Examples:
+      headgate history my-model
+      headgate history --at 2026-03-01T12:00
+    """
     store = open_store(environment.store)
-    models = [model] if model else models_in(store, environment.name)
+    time = time_of(moment) if moment else None
+    models = [model_named(store, environment, model)] if model else models_in(store, environment.name)
+    if not models:
+        document: dict[str, Any] = {} if time else {"releases": [], "served": {}}
+        text = f"nothing was released to {environment.name} yet: {missing_models(store, environment)}"
+        say(document, text, as_json=as_json)
+        return
     journals = {name: EnvironmentJournal(store, environment.name, name, "history") for name in models}
-    if moment:
-        found = {name: served_at(journal, time_of(moment)) for name, journal in journals.items()}
+    if time:
+        found = {name: served_at(journal, time) for name, journal in journals.items()}
         rows = [
-            (
-                name,
-                short(s.topology.stable.bundle) if s and s.topology else "-",
-                s.because if s else "nothing served yet",
-            )
-            for name, s in found.items()
+            (name, f"{at.since:%Y-%m-%d %H:%M:%S}", *roles(at.topology), at.because)
+            if at
+            else (name, "-", "-", "-", "nothing served yet")
+            for name, at in found.items()
         ]
-        document: dict[str, Any] = {
-            name: served.model_dump(mode="json") if served else None for name, served in found.items()
-        }
-        say(document, table(rows, ("MODEL", "STABLE", "SINCE RELEASE")), as_json=as_json)
+        document = {name: at.model_dump(mode="json") if at else None for name, at in found.items()}
+        say(document, table(rows, ("MODEL", "SINCE (UTC)", "STABLE", "CANDIDATE", "BECAUSE OF")), as_json=as_json)
         return
     releases = [line for release in releases_in(store) if (line := tell(store, release))]
-    releases = sorted((line for line in releases if not model or line.model == model), key=lambda line: line.asked_at)
+    here = (line for line in releases if line.environment == environment.name and line.model in models)
+    asked = sorted(here, key=lambda line: line.asked_at)
     served = {name: history(journal) for name, journal in journals.items()}
     lines = [
         (f"{line.asked_at:%Y-%m-%d %H:%M:%S}", line.release, line.outcome or line.phase, line.asked_by, line.reason)
-        for line in releases
+        for line in asked
     ]
     stretches = [
         (f"{s.since:%Y-%m-%d %H:%M:%S}", name, str(s.revision), *roles(s.topology), s.because)
@@ -140,7 +163,7 @@ def history_command(model: str | None, environment: Environment, moment: str | N
     text = table(lines, ("ASKED (UTC)", "RELEASE", "ENDED", "BY", "WHY")) + "\n\n"
     text += table(stretches, ("SINCE (UTC)", "MODEL", "REVISION", "STABLE", "CANDIDATE", "BECAUSE OF"))
     document = {
-        "releases": [line.model_dump(mode="json") for line in releases],
+        "releases": [line.model_dump(mode="json") for line in asked],
         "served": {name: [s.model_dump(mode="json") for s in stretch] for name, stretch in served.items()},
     }
     say(document, text, as_json=as_json)
@@ -172,9 +195,19 @@ def time_of(moment: str) -> datetime:
 @click.option("--report", type=click.Path(path_type=Path), help="Write the release's page to this file.")
 @json_option
 def show_command(name: str, environment: Environment, report: Path | None, as_json: bool) -> None:
-    """Show a release by its id, or a bundle by its digest or as MODEL@VERSION."""
+    """Show a release by its id, or a bundle by its digest or as MODEL@VERSION.
+
+    Use it to read what happened and why, fact by fact; --report has the same as a page with plots.
+
+    \b
+    Examples:
+      headgate show my-model-1.2.0-20260301T120000-4f2a --report page.html
+      headgate show my-model@1.2.0
+    """
     store = open_store(environment.store)
-    if name.startswith("sha256:") or "@" in name:
+    if "@" in name or DIGEST.fullmatch(name):
+        if report:
+            raise Rejected(f"{name} is a bundle, and has no report", "--report goes with a release's id")
         bundle = bundle_named(store, name)
         text = "\n".join(
             [
@@ -190,14 +223,18 @@ def show_command(name: str, environment: Environment, report: Path | None, as_js
 
 def show_release(store: ObjectStore, release: str, *, as_json: bool, report: Path | None = None) -> None:
     """Every fact of one release, and where its page is."""
-    journal = ReleaseJournal(store, release, "show")
-    state = journal.refresh()
-    if state.requested is None:
-        raise Missing(f"no release {release}", "list them with `headgate history`")
+    journal = release_named(store, release, "show")
+    state = journal.state
     if report:
         if state.reported is None:
             raise Missing(f"release {release} has no report yet", "it is written when the release has ended")
-        report.write_bytes(store.read(state.reported.page))
+        page = store.read(state.reported.page)
+        try:
+            report.write_bytes(page)
+        except OSError as error:
+            raise Rejected(
+                f"{report} can not be written: {error.strerror}", "name a file in a folder of yours"
+            ) from error
     lines = [click.style(release, bold=True)]
     for entry in journal.entries:
         line = told(FACT.validate_python(entry.fact))
@@ -220,14 +257,22 @@ def show_release(store: ObjectStore, release: str, *, as_json: bool, report: Pat
 @environment_option
 @json_option
 def compare_command(one: str, other: str, environment: Environment, as_json: bool) -> None:
-    """Compare two bundles, each a digest or MODEL@VERSION: schema, params, constraints, lock, files, scores."""
+    """Compare two bundles, each a digest or MODEL@VERSION: schema, params, constraints, lock, files, scores.
+
+    Use it before a release, to see what is new, or after one, to see what made the difference. Shows only what differs.
+
+    \b
+    Example:
+      headgate compare my-model@1.1.0 my-model@1.2.0
+    """
     store = open_store(environment.store)
     first, second = bundle_named(store, one), bundle_named(store, other)
     found = differences(first, second)
     scores = {digest: scores_of(store, digest) for digest in (first.digest, second.digest)}
     rows = [(d.where, cell(d.one), cell(d.other)) for d in found]
-    names = sorted({name for known in scores.values() for name in known})
-    rows += [(n, f"{scores[first.digest].get(n, '-')}", f"{scores[second.digest].get(n, '-')}") for n in names]
+    mine, theirs = scores[first.digest], scores[second.digest]
+    names = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+    rows += [(name, figure(mine.get(name)), figure(theirs.get(name))) for name in names]
     text = table(rows, ("", one, other)) if rows else "equal, byte for byte"
     document = {"differences": [d.model_dump(mode="json") for d in found], "scores": scores}
     say(document, text, as_json=as_json)
@@ -249,9 +294,10 @@ def cell(value: Any) -> str:
     return text if len(text) <= 44 else text[:41] + "..."
 
 
-def bundle_named(store: ObjectStore, name: str) -> Bundle:
-    """A bundle by digest or MODEL@VERSION. Raises `Missing`."""
-    if name.startswith("sha256:"):
-        return describe(store, name)
-    model, _, version = name.partition("@")
-    return describe(store, registered(store, model, version))
+def figure(value: float | None) -> str:
+    """A score short enough for a table.
+
+    >>> figure(0.12345678), figure(1234567.0), figure(None)
+    ('0.123457', '1.23457e+06', '-')
+    """
+    return "-" if value is None else f"{value:g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,103 +13,161 @@ from typing import Any
 
 import click
 
+from headgate.bundle import describe
+from headgate.checks import planned
 from headgate.environment import Environment
 from headgate.errors import HeadgateError
-from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import (
     FACT,
     Aborted,
     Approved,
     Began,
     Checked,
+    CheckResult,
     Compiled,
     Concluded,
     Decided,
     Declined,
     Entered,
     Fact,
+    Intent,
     Judged,
+    Passed,
     Paused,
+    Release,
     Requested,
     Resumed,
     Staged,
 )
 from headgate.releasing import progress_file
-from headgate.stores import open_store
+from headgate.stores import ObjectStore, open_store
+from headgate.walk import Act, may_take_traffic
 
 PAUSE_SECONDS = 0.5
+MOST_DETAILS = 5
+QUIET_SECONDS = 10
+"""Without a terminal, something is said at least this often."""
 
 
 class Follower(threading.Thread):
     """Follows the release that this process has taken up, by reading what it writes; it changes nothing."""
 
-    def __init__(self, environment: Environment, model: str, done: threading.Event, *, silent: bool) -> None:
+    def __init__(self, environment: Environment, model: str, done: threading.Event) -> None:
         super().__init__(name="progress", daemon=True)
-        self.environment, self.model, self.done, self.silent = environment, model, done, silent
+        self.environment, self.model, self.done = environment, model, done
+        self.store = open_store(environment.store)
         self.shown = 0
+        self.answered: tuple[str, str] | None = None
+        self.checks: tuple[str, ...] | None = None
         self.live = sys.stderr.isatty()
-        self.last_quiet_line = 0.0
+        self.spoke_at = time.monotonic()
 
     def run(self) -> None:
         """Until the flow is over; a store that does not answer for a moment is asked again."""
-        if self.silent:
-            return
         journal: ReleaseJournal | None = None
-        while True:
+        over = False
+        while not over:
             over = self.done.wait(PAUSE_SECONDS)
-            try:
+            with contextlib.suppress(HeadgateError):
                 journal = journal or self._found()
                 if journal:
-                    self._show(journal)
-            except HeadgateError:
-                continue
-            finally:
-                if over:
-                    self._clear()
-            if over:
-                return
+                    self._show(journal, over=over)
+        self._clear()
 
     def _found(self) -> ReleaseJournal | None:
         """The journal of the release that this process has entered, once it has."""
-        store = open_store(self.environment.store)
-        claim = EnvironmentJournal(store, self.environment.name, self.model, "progress").refresh().claim
+        claim = EnvironmentJournal(self.store, self.environment.name, self.model, "progress").refresh().claim
         if claim is None:
             return None
-        journal = ReleaseJournal(store, claim.release, "progress")
+        journal = ReleaseJournal(self.store, claim.release, "progress")
         journal.refresh()
         entered = [entry.fact for entry in journal.entries if entry.fact["kind"] == "entered"]
         ours = bool(entered) and str(entered[-1]["process"]).endswith(f" pid {os.getpid()}")
         return journal if ours else None
 
-    def _show(self, journal: ReleaseJournal) -> None:
-        state = journal.refresh()
+    def _show(self, journal: ReleaseJournal, *, over: bool) -> None:
+        journal.refresh()
         for entry in journal.entries[self.shown :]:
-            line = told(FACT.validate_python(entry.fact))
+            line = self._news(FACT.validate_python(entry.fact))
             if line:
                 self._clear()
                 click.echo(f"{entry.at:%H:%M:%S}  {line}", err=True)
+                self.spoke_at = time.monotonic()
         self.shown = len(journal.entries)
-        if state.decided is None and state.began:
-            self._live_line(journal.release)
+        if not over:
+            self._say_what_is_done(journal)
 
-    def _live_line(self, release: str) -> None:
-        try:
-            seen = json.loads(progress_file(self.environment, release).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return
-        line = progress_line(seen)
+    def _news(self, fact: Fact) -> str:
+        """The line of a fact; nothing for a verdict that says again what the one before said."""
+        if isinstance(fact, Judged):
+            before, self.answered = self.answered, (fact.step, fact.verdict.answer)
+            if before == self.answered:
+                return ""
+        return told(fact)
+
+    def _say_what_is_done(self, journal: ReleaseJournal) -> None:
+        """On a terminal one line that is written over again and again; elsewhere a line when nothing else was said."""
+        if self.checks is None and journal.state.compiled:
+            self.checks = checks_ahead(self.store, journal.state)
+        line = under_way(
+            journal.state,
+            checks=self.checks or (),
+            look=last_look(self.environment, journal.release),
+            seconds=(utc_now() - journal.entries[-1].at).total_seconds(),
+        )
         if self.live:
             self._clear()
             sys.stderr.write(line[: shutil.get_terminal_size((100, 20)).columns - 1])
             sys.stderr.flush()
-        elif time.time() - self.last_quiet_line > 10:
-            self.last_quiet_line = time.time()
+        elif line and time.monotonic() - self.spoke_at > QUIET_SECONDS:
+            self.spoke_at = time.monotonic()
             click.echo(f"          {line}", err=True)
 
     def _clear(self) -> None:
-        if self.live and not self.silent:
+        if self.live:
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()
+
+
+def last_look(environment: Environment, release: str) -> dict[str, Any] | None:
+    """What a release on this machine saw last, if it has looked."""
+    try:
+        seen: dict[str, Any] = json.loads(progress_file(environment, release).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return seen
+
+
+def checks_ahead(store: ObjectStore, state: Release) -> tuple[str, ...]:
+    """Every check that a compiled release must pass, in order."""
+    requested, compiled = state.requested, state.compiled
+    if requested is None or compiled is None or requested.intent is not Intent.RELEASE:
+        return ()
+    if compiled.bundle == compiled.stable:
+        return ()
+    return planned(describe(store, compiled.bundle).manifest, has_stable=compiled.stable is not None)
+
+
+def under_way(state: Release, *, checks: tuple[str, ...], look: dict[str, Any] | None, seconds: float) -> str:
+    """What an open release is busy with or waits for, `seconds` after its last fact; empty when there is no telling."""
+    requested = state.requested
+    if requested is None or state.concluded:
+        return ""
+    if state.decided:
+        return f"{state.decided.outcome}: making it true, {seconds:.0f} s"
+    if state.compiled is None:
+        return f"compiling, {seconds:.0f} s"
+    ahead = [name for name in checks if name not in {result.check for result in state.checks}]
+    if ahead:
+        return f"check {ahead[0]}, {seconds:.0f} s"
+    if state.staged is None:
+        consent = may_take_traffic(requested.plan, state, first=state.compiled.stable is None)
+        return consent.reason if consent.act is Act.WAIT else f"staging, {seconds:.0f} s"
+    live = state.began[-1].step if state.began else ""
+    if look and look["step"] == live and live not in state.passed:
+        return progress_line(look)
+    return ""
 
 
 def progress_line(seen: dict[str, Any]) -> str:
@@ -134,21 +193,32 @@ def told(fact: Fact) -> str:
         case Entered():
             return f"{note} taken up again, attempt {fact.attempt}" if fact.attempt > 1 else ""
         case Compiled():
-            return f"{good} compiled {fact.bundle[:19]}" + ("" if fact.stable else "; nothing serves yet")
+            first = "" if fact.stable else "; nothing serves yet"
+            differs = f"; a second build differs in {', '.join(fact.differs)}" if fact.differs else ""
+            return f"{good} compiled {fact.bundle[:19]}{first}{differs}"
         case Checked():
-            return f"{good if fact.result.passed else bad} check {fact.result.check}: {fact.result.summary}"
+            return check_line(fact.result, good if fact.result.passed else bad)
         case Staged():
             return f"{good} staged: {fact.summary}"
         case Began():
             share = f"{fact.weight:.0%} of live requests" if fact.weight else f"copies of {fact.mirror:.0%}"
             return f"{note} {fact.step}: the candidate gets {share}"
+        case Passed():
+            return f"{good} {fact.step}: passed"
         case Judged():
             return f"{note} {fact.step}: {fact.verdict.answer}: {fact.verdict.reason}"
         case Approved() | Declined() | Paused() | Resumed() | Aborted():
-            return f"{note} {fact.kind} by a person"
+            said = getattr(fact, "reason", "") or getattr(fact, "note", "")
+            return f"{note} {fact.kind} by a person" + (f": {said}" if said else "")
         case Decided():
             return f"{note} decided: {fact.outcome}"
         case Concluded():
             return f"{good} concluded: {fact.outcome}, confirmed by a probe" if fact.revision else ""
         case _:
             return ""
+
+
+def check_line(result: CheckResult, sign: str) -> str:
+    """What a check found; when it said no, with what it says about single cases and rows."""
+    details = [] if result.passed else [f"            {line}" for line in result.details[:MOST_DETAILS]]
+    return "\n".join([f"{sign} check {result.check}: {result.summary}", *details])

@@ -8,7 +8,9 @@ import click
 
 from headgate.audit import audit, evidence_in, needed
 from headgate.cli.common import environment_option, json_option, say
+from headgate.cli.names import release_named
 from headgate.environment import Environment
+from headgate.history import environments_in, releases_in
 from headgate.journal import utc_now
 from headgate.releasing import replay
 from headgate.retention import sweep
@@ -22,12 +24,22 @@ from headgate.stores import open_store
 def verify_command(release: str | None, environment: Environment, as_json: bool) -> int:
     """Walk every ledger's chain and hash every stored blob; with RELEASE, what that one names.
 
-    Leaves with 1 when something is not what it was when it was written.
+    Use it after trouble with the store, and from time to time. Leaves with 1 when something is not what it was when it
+    was written.
+
+    \b
+    Example:
+      headgate verify
     """
-    found = audit(open_store(environment.store), release)
+    store = open_store(environment.store)
+    if release and release not in releases_in(store):
+        release_named(store, release, "verify")  # it knows the nearest one
+    found = audit(store, release)
     lines = [f"{click.style('damaged', fg='red')}  {problem}" for problem in found.problems]
-    whole = click.style("whole", fg="green") if not lines else f"{len(lines)} problems"
-    lines.append(f"{whole}: {found.ledgers} ledgers, {found.entries:,} entries, {found.blobs:,} blobs")
+    whole = click.style("whole", fg="green") if not lines else counted(len(lines), "problem")
+    lines.append(
+        f"{whole}: {counted(found.ledgers, 'ledger')}, {found.entries:,} entries, {counted(found.blobs, 'blob')}"
+    )
     say(found.model_dump(mode="json"), "\n".join(lines), as_json=as_json)
     return 1 if found.problems else 0
 
@@ -39,10 +51,19 @@ def verify_command(release: str | None, environment: Environment, as_json: bool)
 def replay_command(release: str, environment: Environment, as_json: bool) -> int:
     """Derive every verdict of RELEASE again from what is stored, and compare bit for bit.
 
+    Use it to prove to others, or to a newer version of this program, that a decision followed from its evidence.
     Leaves with 1 at the first that comes out otherwise.
+
+    \b
+    Example:
+      headgate replay my-model-1.2.0-20260301T120000-4f2a
     """
-    found = replay(open_store(environment.store), release)
-    if found.differs_at is None:
+    store = open_store(environment.store)
+    release_named(store, release, "replay")
+    found = replay(store, release)
+    if not found.verdicts:
+        text = f"{release} was never judged on live requests: there is no verdict to derive"
+    elif found.differs_at is None:
         text = f"{found.verdicts} verdicts derived again, all equal"
     else:
         assert found.stored, "a difference has two sides"
@@ -58,23 +79,46 @@ def replay_command(release: str, environment: Environment, as_json: bool) -> int
 @click.command("gc")
 @environment_option
 @click.option(
-    "--keep", default=30, show_default=True, help="How many earlier stables of each model to keep for rollbacks."
+    "--keep",
+    type=click.IntRange(min=0),
+    default=30,
+    show_default=True,
+    help="How many earlier stables of each model to keep for rollbacks.",
 )
-@click.option("--grace-days", default=7.0, show_default=True, help="What is found unneeded goes that much later.")
+@click.option(
+    "--grace-days",
+    type=click.FloatRange(min=0),
+    default=7.0,
+    show_default=True,
+    help="What is found unneeded goes that much later.",
+)
 @json_option
 def gc_command(environment: Environment, keep: int, grace_days: float, as_json: bool) -> None:
     """Delete stored bundles that nothing serves, no open release uses, and no rollback may need.
 
     The first run only notes what nobody needs; a run after the grace removes what is still unneeded. Ledgers, evidence
-    and reports always stay.
+    and reports always stay. Run it once a week, for example, where storage costs.
+
+    \b
+    Example:
+      headgate gc --keep 10
     """
     store = open_store(environment.store)
-    names = dict.fromkeys(key.split("/")[1] for key in store.list("environments/"))
-    kept = needed(store, [environment.model_copy(update={"name": name}) for name in names], keep)
+    kept = needed(store, environments_in(store), keep)
     evidence = evidence_in(store)
     swept = sweep(store, kept, blobs=evidence, now=utc_now(), grace=timedelta(days=grace_days))
     text = (
-        f"{len(kept)} bundles and the evidence of every release are kept; {len(swept.removed)} blobs removed, "
-        f"{len(swept.waiting)} more go when they are still unneeded {grace_days:g} days from now"
+        f"kept: {counted(len(kept), 'bundle')}, and the evidence of every release\n"
+        f"removed: {counted(len(swept.removed), 'blob')}\n"
+        f"waiting: {counted(len(swept.waiting), 'blob')}, to go when unneeded for {grace_days:g} days"
     )
     say({"kept": sorted(kept), **swept.model_dump(mode="json")}, text, as_json=as_json)
+
+
+def counted(number: int, thing: str) -> str:
+    """So many things.
+
+    >>> counted(1, "blob"), counted(2_000, "blob")
+    ('1 blob', '2,000 blobs')
+    """
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import tomllib
@@ -15,13 +16,15 @@ from typing import Any
 import click
 
 from headgate.cli.common import actor, environment_option, json_option, say
+from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
 from headgate.cli.progress import Follower
 from headgate.environment import Environment
-from headgate.errors import Rejected
+from headgate.errors import HeadgateError, Rejected
+from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import Outcome
-from headgate.manifest import read_manifest
 from headgate.plan import Plan, Strategy
 from headgate.releasing import Ending
+from headgate.stores import ObjectStore, open_store
 
 STILL_OPEN = 4
 EXIT = {
@@ -34,8 +37,8 @@ EXIT = {
 }
 
 
-class WaitOver(BaseException):
-    """The caller's `--wait` has passed; not an Exception, so that no retry swallows it."""
+class Leave(BaseException):
+    """This process shall leave its release open; not an Exception, so that no retry swallows it."""
 
 
 @click.command("release")
@@ -44,7 +47,12 @@ class WaitOver(BaseException):
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="TOML file with the plan's values.")
 @click.option("--strategy", type=click.Choice([s.value for s in Strategy]), help="How traffic gets to the candidate.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One value of the plan; repeatable.")
-@click.option("--wait", type=float, metavar="SECONDS", help="Leave after that long if it is still open (exit code 4).")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Leave after that long if it is still open (exit code 4).",
+)
 @json_option
 def release_command(
     model: str,
@@ -55,26 +63,29 @@ def release_command(
     wait: float | None,
     as_json: bool,
 ) -> int:
-    """Release MODEL, a model folder or the digest of a bundle.
+    """Release MODEL: a model folder, or a stored bundle as MODEL@VERSION or digest.
 
     Compiles it, checks it, stages it, shadows it, gives it a growing share of live requests, and promotes it when it
-    has proven to be safe; or turns it back the moment harm is proven. Killed at any moment and called again with the
-    same plan and content, it goes on from where it was.
+    has proven to be safe; or turns it back the moment harm is proven. Use it for every new version. Killed at any
+    moment and called again with the same plan and content, it goes on from where it was; so too after --wait or Ctrl-C.
 
     \b
-    headgate release my-model
-    headgate release my-model --strategy blue-green
-    headgate release my-model --set shadow.percent=20 --set errors.difference_margin=0.01
-    headgate release my-model --plan plan.toml --wait 3600 --json
+    Examples:
+      headgate release my-model
+      headgate release my-model --strategy blue-green
+      headgate release my-model --set shadow.percent=20 --set errors.difference_margin=0.01
+      headgate release my-model --plan plan.toml --wait 3600 --json
+      headgate release my-model@1.2.0 --environment production     # the very bytes that staging had
     """
-    plan = plan_from(model, environment.name, plan_file, strategy, settings)
+    wanted, name = candidate_named(open_store(environment.store), model)
+    plan = plan_from(wanted, environment.name, plan_file, strategy, settings)
 
     def run() -> Ending:
         from flows.release import release
 
         return release(plan, environment, actor())
 
-    return follow(run, environment, model_name(model), wait=wait, as_json=as_json)
+    return follow(run, environment, name, wait=wait, as_json=as_json)
 
 
 @click.command("adopt")
@@ -84,16 +95,21 @@ def release_command(
 def adopt_command(model: str, environment: Environment, as_json: bool) -> int:
     """Make MODEL the first stable, as it is: no checks, no gates.
 
-    For a model that serves already, elsewhere: from here on its successors are released against it.
+    Use it once, for a model that serves already, elsewhere: from here on its successors are released against it.
+
+    \b
+    Example:
+      headgate adopt my-model
     """
-    plan = Plan(model=model, environment=environment.name, accept_pickle=True, probation_seconds=0)
+    wanted, name = candidate_named(open_store(environment.store), model)
+    plan = Plan(model=wanted, environment=environment.name, accept_pickle=True, probation_seconds=0)
 
     def run() -> Ending:
         from flows.release import adopt
 
         return adopt(plan, environment, actor())
 
-    return follow(run, environment, model_name(model), as_json=as_json)
+    return follow(run, environment, name, as_json=as_json)
 
 
 @click.command("rollback")
@@ -107,16 +123,34 @@ def adopt_command(model: str, environment: Environment, as_json: bool) -> int:
 def rollback_command(model: str, environment: Environment, to: str, reason: str, as_json: bool) -> int:
     """Take the model named MODEL back to a stored bundle.
 
-    An open release is ended first, and without --to that is all. Uses stored bytes, is confirmed by a probe of what
-    serves, never returns to a bundle that failed, and may be repeated.
+    Use it when what serves turns out to be wrong. An open release is ended first, and without --to that is all. Uses
+    stored bytes, is confirmed by a probe of what serves, never returns to a bundle that failed, and may be repeated.
+
+    \b
+    Examples:
+      headgate rollback my-model --reason "wrong currency"
+      headgate rollback my-model --to 1.2.0 --reason "wrong currency"
     """
+    store = open_store(environment.store)
+    model_named(store, environment, model)
+    digest = digest_of_target(store, model, to) if to else ""
 
     def run() -> Ending:
         from flows.rollback import rollback
 
-        return rollback(model, environment.name, to=to, reason=reason, environment=environment, actor=actor())
+        return rollback(model, environment.name, to=digest, reason=reason, environment=environment, actor=actor())
 
     return follow(run, environment, model, as_json=as_json)
+
+
+def digest_of_target(store: ObjectStore, model: str, to: str) -> str:
+    """The digest of a version or bundle of `model`. Raises `Rejected` for a bundle of another one."""
+    if re.fullmatch(r"\d+\.\d+\.\d+.*", to):
+        return version_named(store, model, to)
+    bundle = bundle_named(store, to)
+    if bundle.manifest.model.name != model:
+        raise Rejected(f"{to} is a bundle of {bundle.manifest.model.name}, not of {model}", "choose one of its own")
+    return bundle.digest
 
 
 def plan_from(
@@ -159,71 +193,99 @@ def set_value(document: dict[str, Any], setting: str) -> None:
     document[key] = value
 
 
-def model_name(model: str) -> str:
-    """What the progress display looks for; empty for a bundle, whose name the store knows."""
-    return "" if model.startswith("sha256:") else read_manifest(Path(model)).model.name
-
-
 def follow(
     run: Callable[[], Ending], environment: Environment, model: str, *, as_json: bool, wait: float | None = None
 ) -> int:
     """Run a flow in this process, show how far it is, and say how it ended."""
     quiet_prefect()
     done = threading.Event()
-    follower = Follower(environment, model, done, silent=as_json or not model)
-    follower.start()
-    try:
-        with deadline(wait):
-            ending = run()
-    except WaitOver:
-        say(
-            {"outcome": None, "reason": f"still open after {wait:g} s"},
-            f"still open after {wait:g} s; traffic stays as it is and is not judged until the same command runs again",
-            as_json=as_json,
-        )
-        return STILL_OPEN
-    finally:
-        done.set()
-        follower.join(timeout=5)
+    follower = Follower(environment, model, done)
+    if not as_json:
+        follower.start()
+    with leaving(wait) as left:
+        try:
+            ending = with_prefect(run)
+        except BaseException as error:
+            if left and not isinstance(error, HeadgateError):
+                ending = standing(environment, model, left[0])
+            else:
+                raise
+        finally:
+            done.set()
+            if not as_json:
+                follower.join(timeout=5)
     say(ending.model_dump(mode="json"), told(ending, environment), as_json=as_json)
     return EXIT[ending.outcome]
 
 
+def with_prefect(run: Callable[[], Ending]) -> Ending:
+    """Run a flow where a Prefect API answers. Raises `Unavailable` when none does."""
+    from flows.api import answering
+
+    with answering():
+        return run()
+
+
+def standing(environment: Environment, model: str, why: str) -> Ending:
+    """How the open release stands that this process leaves."""
+    store = open_store(environment.store)
+    claim = EnvironmentJournal(store, environment.name, model, actor()).refresh().claim
+    asked = ReleaseJournal(store, claim.release, actor()).refresh().requested if claim else None
+    return Ending(
+        release=claim.release if claim else "",
+        model=model,
+        version=asked.version if asked else "",
+        environment=environment.name,
+        outcome=None,
+        reason=why,
+    )
+
+
 def told(ending: Ending, environment: Environment) -> str:
     """The end in a few lines."""
-    from headgate.stores import open_store
-
     colour = {0: "green", 1: "red"}.get(EXIT[ending.outcome], "yellow")
     word = click.style((ending.outcome or "still open").upper(), fg=colour, bold=True)
-    lines = [f"{word}  {ending.model} {ending.version} in {ending.environment}", f"  why      {ending.reason}"]
-    lines.append(f"  serving  {ending.serving or 'nothing'}")
+    name = f"{ending.model} {ending.version}".strip()
+    lines = [f"{word}  {name} in {ending.environment}", f"  why      {ending.reason}"]
+    if ending.outcome is None:
+        end = f"`headgate abort {ending.release} --reason ...`" if ending.release else "there is nothing to end"
+        lines.append("  now      traffic stays as it is, and is not judged until the same command runs again")
+        lines.append(f"  to end   {end}")
+    else:
+        lines.append(f"  serving  {ending.serving or 'nothing'}")
     if ending.report:
         lines.append(f"  report   {open_store(environment.store).presign(ending.report, 7 * 24 * 3600)}")
-    lines.append(f"  release  {ending.release}")
+    if ending.release:
+        lines.append(f"  release  {ending.release}")
     return "\n".join(lines)
 
 
 @contextmanager
-def deadline(seconds: float | None) -> Iterator[None]:
-    """Raise `WaitOver` in the main thread after that long."""
-    if seconds is None:
-        yield
-        return
+def leaving(seconds: float | None) -> Iterator[list[str]]:
+    """Raise `Leave` in the main thread after that long, at Ctrl-C, and at SIGTERM; yields why, once it happened.
 
-    def over(_signal: int, _frame: FrameType | None) -> None:
-        raise WaitOver
+    Whatever library is interrupted may turn `Leave` into an error of its own, so the reason is kept aside.
+    """
+    why: list[str] = []
+    said = {signal.SIGALRM: f"left after {seconds} s", signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped"}
 
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+    def leave(number: int, _frame: FrameType | None) -> None:
+        why.append(said[signal.Signals(number)])
+        raise Leave
+
+    before = {number: signal.signal(number, leave) for number in said}
+    if seconds is not None:
+        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
     try:
-        yield
+        yield why
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def quiet_prefect() -> None:
     """Before Prefect is imported: our own lines say what happens, and a busy machine gets time to start its server."""
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")

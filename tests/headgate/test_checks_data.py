@@ -93,3 +93,10 @@ def test_broken_suite(text: str | None, words: str, tmp_path: Path) -> None:
     result = run("data: inputs", subject(tmp_path, SCORER, {"data": {"inputs": "suite.json"}}), None)
     assert not result.passed
     assert words in result.summary
+
+
+def test_great_expectations_logs_nothing_of_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its lines would stand between ours on the console of whoever releases."""
+    with caplog.at_level("INFO"):
+        checked(tmp_path, "inputs", between("x", -5, 10))
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("great_expectations")] == []
