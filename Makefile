@@ -11,15 +11,15 @@ help:
 ## make setup            a virtual environment in .venv with exactly the pinned versions
 setup: .venv/complete
 
-# uv is used when it is there, because it is quick; pip does the same.
+# uv installs in seconds what takes pip minutes: it is used when it is there, or can be installed, and answers.
+INSTALL := --quiet --constraint constraints.txt --editable '.[dev]'
+
 .venv/complete: pyproject.toml constraints.txt
-	@if command -v uv >/dev/null 2>&1; then \
-		uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON) || command -v python3)" .venv && \
-		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'; \
-	else \
-		"$$(command -v $(PYTHON) || command -v python3)" -m venv .venv && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
-	fi
+	@"$$(command -v $(PYTHON) || command -v python3)" -m venv .venv
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" env $${PIP_CERT:+"SSL_CERT_FILE=$$PIP_CERT"} \
+		uv pip install --python $(BIN)/python $(INSTALL) \
+		|| $(BIN)/python -m pip install --disable-pip-version-check $(INSTALL)
 	@touch $@
 
 ## make demo             four releases of a real forecasting model, under live requests
