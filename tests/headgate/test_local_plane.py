@@ -23,6 +23,7 @@ from headgate.planes import local, open_plane
 from headgate.planes.local import processes
 from headgate.planes.local.envoy import free_port
 from headgate.planes.local.layout import Layout, Supervisor, read_record
+from headgate.planes.local.running import supervisors_now
 from headgate.topology import Variant
 from tests.headgate.environments import REQUEST, World, wait_for, world
 
@@ -92,11 +93,42 @@ def supervisor(place: World) -> processes.Identity:
     return record.process
 
 
-def test_a_killed_supervisor_changes_nothing_and_the_next_one_adopts_all(place: World) -> None:
+def kill_supervisors(place: World) -> None:
+    """All of them, the one that waits too; first stopped, so that none starts another meanwhile."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for one in supervisors_now(place.environment):
+            kill(one.pid, number)
+    wait_for(lambda: not supervisors_now(place.environment), within=5)
+
+
+def stands_by(place: World) -> bool:
+    """Whether another supervisor waits, with everything imported."""
+    log = Layout(place.environment).supervisor_log.read_text()
+    return any(
+        f"pid {one.pid} stands by" in log for one in supervisors_now(place.environment) if one != supervisor(place)
+    )
+
+
+def test_a_killed_supervisor_is_relieved_by_the_one_that_waits(place: World) -> None:
+    """Also when the gateway is killed in the same moment, and nobody calls `up`."""
+    place.serve(place.good)
+    for _ in range(2):
+        wait_for(lambda: stands_by(place), within=30)
+        old, server = supervisor(place), place.pids(place.good)
+        kill(old.pid)
+        kill(place.gateway_pid())
+        wait_for(lambda: answers(place), within=5)
+        assert supervisor(place) != old, "nobody else starts a gateway"
+        assert not local.up(place.environment).started
+        assert place.converged().revision == place.revision
+        assert place.pids(place.good) == server
+
+
+def test_killed_supervisors_change_nothing_and_the_next_one_adopts_all(place: World) -> None:
     place.serve(place.good, candidate=Variant(bundle=place.better), weight=0.3, salt="s")
     before, gateway = (place.pids(place.good), place.pids(place.better)), place.gateway_pid()
     with Traffic(place) as traffic:
-        kill(supervisor(place).pid)
+        kill_supervisors(place)
         traffic.more(100)
         with pytest.raises(Unavailable, match="headgate up"):
             place.plane.status("echo")
@@ -111,7 +143,7 @@ def test_a_killed_supervisor_changes_nothing_and_the_next_one_adopts_all(place: 
 
 def test_a_wish_written_while_nobody_supervised_is_read_from_the_ledger(place: World) -> None:
     place.serve(place.good)
-    kill(supervisor(place).pid)
+    kill_supervisors(place)
     with pytest.raises(Unavailable):
         place.wish(place.better)
     local.up(place.environment)
@@ -239,6 +271,7 @@ def test_two_at_once_are_one_supervisor(tmp_path_factory: pytest.TempPathFactory
         assert local.down(environment)
     assert not local.down(environment)
     assert not processes.identity_of(first.pid)
+    assert not supervisors_now(environment)
 
 
 def test_a_taken_port_is_named_with_its_holder_and_the_way_out(tmp_path_factory: pytest.TempPathFactory) -> None:

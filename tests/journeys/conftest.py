@@ -161,6 +161,32 @@ def place(tmp_path: Path, prefect_address: str) -> Iterator[Place]:
         yield made
 
 
+@contextmanager
+def calling(place: Place, model: str, *, rate: int) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Live requests with a fresh key each; calling what it yields ends them and says what their callers got.
+
+    Running totals are in `load.json`, at most a second old.
+    """
+    rows, progress = place.folder / "rows.csv", place.folder / "load.json"
+    rows.write_text("x\n" + "".join(f"{x / 20}\n" for x in range(200)))
+    words = ("load", model, "--rows", str(rows), "--rate", str(rate), "--seconds", "900")
+    load = place.begin(*words, "--progress", str(progress), log="load.log")
+
+    def ended() -> dict[str, Any]:
+        load.terminate()
+        load.wait(30)
+        found: dict[str, Any] = json.loads(progress.read_text())
+        return found
+
+    try:
+        wait_for(lambda: progress.exists() and json.loads(progress.read_text())["ok"] > 0, 30)
+        yield ended
+    finally:
+        if load.poll() is None:
+            load.kill()
+            load.wait(10)
+
+
 @pytest.fixture(scope="session")
 def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """Environment variables with which a command reaches a real S3 server process."""

@@ -76,6 +76,7 @@ class Control:
         """What callers get: the wish itself once its servers are ready, the one before until then."""
         self.informed = False
         """Whether the ledgers were read: no wish is accepted before."""
+        self.uninformed_because = ""
         self.attempts: dict[Key, Attempts] = {}
         self.told: tuple[Served, ...] | None = None
         self.published = False
@@ -99,7 +100,7 @@ class Control:
     def inform(self, written: dict[str, Wish]) -> None:
         """Take note of what the ledgers say; from now on wishes are accepted."""
         self.wishes = newest(self.wishes, written)
-        self.informed = True
+        self.informed, self.uninformed_because = True, ""
         known = ", ".join(f"{name} {wish.revision}" for name, wish in self.wishes.items())
         log.info("wishes known: %s", known or "none")
         self.keep_wishes()
@@ -129,7 +130,7 @@ class Control:
         """Do whatever is next towards the wishes. Level-triggered: a turn that is lost costs only time."""
         now = self.now()
         if self.envoy.keep_running():
-            self.published = False
+            self.published, self.publishing_since = False, self.clock()
         for ended in self.servers.look():
             self.note(ended)
         wished = {model: in_force(wish, now) for model, wish in self.wishes.items()}

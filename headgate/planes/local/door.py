@@ -93,7 +93,7 @@ class Door:
         told = {
             "informed": control.informed,
             "published": control.published,
-            "message": control.envoy.message,
+            "message": control.envoy.message or control.uninformed_because,
             "gateway": control.environment.port,
         }
         return web.json_response(told)

@@ -14,14 +14,20 @@ import httpx
 import psutil
 
 from headgate.environment import Environment
-from headgate.errors import HeadgateError, Rejected, Unavailable
+from headgate.errors import Conflict, HeadgateError, Rejected, Unavailable
 from headgate.gateway import HOST
 from headgate.planes.local import envoy, processes
 from headgate.planes.local.client import LocalPlane
 from headgate.planes.local.layout import Gateway, Layout, Supervisor, read_record
+from headgate.planes.local.processes import Identity
 from headgate.planes.local.servers import DRAIN_SECONDS, Servers
+from headgate.stores import open_store
 from headgate.values import Value
 
+SUPERVISOR = "headgate.planes.local.supervisor"
+"""Module that is run; never imported here, because it loads a server."""
+FIRST_WRITE = "first-write"
+"""Key that shows that a store takes writes; it says nothing else."""
 UP_SECONDS = 60.0
 """A busy machine may take a while to import and to start the gateway."""
 
@@ -43,11 +49,12 @@ class Up(Value):
 def up(environment: Environment, *, wait: bool = True) -> Up:
     """Have exactly one supervisor run, and with `wait` the gateway too; whoever comes second finds the first.
 
-    Raises `Rejected` when the port is somebody else's, `Unavailable` when it does not get ready.
+    Raises `Rejected` when the port is somebody else's or the store will not do, `Unavailable` when it does not get
+    ready.
     """
     layout = Layout(environment).make()
     with alone(layout):
-        running = supervisor_of(layout)
+        running = present(environment, layout)
         if running and running.gateway != environment.port:
             raise Rejected(
                 f"environment {environment.name} is up already, with its gateway on port {running.gateway}",
@@ -55,6 +62,7 @@ def up(environment: Environment, *, wait: bool = True) -> Up:
             )
         if running is None:
             refuse_taken_port(environment, layout)
+            write_once(environment)
             running = launch(environment, layout)
             started = True
         else:
@@ -82,6 +90,9 @@ def down(environment: Environment) -> bool:
         running = supervisor_of(layout)
         if running:
             processes.stop(running.process, patience=10)
+        while others := supervisors_now(environment):  # when it had to be killed, the one that waited has taken over
+            for identity in others:
+                processes.stop(identity, patience=10)
         layout.supervisor_record.unlink(missing_ok=True)
         drain(layout)
         gateways = envoy.running_now(layout)
@@ -125,10 +136,31 @@ def supervisor_of(layout: Layout) -> Supervisor | None:
     return record if record and processes.alive(record.process) else None
 
 
+def present(environment: Environment, layout: Layout) -> Supervisor | None:
+    """The supervisor that runs, or the one that is taking over from one that died; None when there is none."""
+    deadline = time.monotonic() + UP_SECONDS
+    while (running := supervisor_of(layout)) is None and supervisors_now(environment):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    return running
+
+
+def supervisors_now(environment: Environment) -> list[Identity]:
+    """Every supervisor of this environment in the background, also one that waits, as their command lines say."""
+    words = supervisor_command(environment)[2:7]
+    return [identity for identity, _ in processes.commanded(*words)]
+
+
+def supervisor_command(environment: Environment) -> list[str]:
+    """How a supervisor is started in the background."""
+    argv = [sys.executable, "-m", SUPERVISOR, "--environment", environment.name, "--home", environment.home]
+    return [*argv, "--store", environment.store, "--port", str(environment.port)]
+
+
 def launch(environment: Environment, layout: Layout) -> Supervisor:
     """Start a supervisor that outlives this process, and wait until it has opened its door."""
-    argv = [sys.executable, "-m", "headgate.planes.local.supervisor", "--environment", environment.name]
-    argv += ["--home", environment.home, "--store", environment.store, "--port", str(environment.port)]
+    argv = supervisor_command(environment)
     identity = processes.start(argv, log=layout.supervisor_output, folder=layout.folder)
     deadline = time.monotonic() + UP_SECONDS
     while time.monotonic() < deadline:
@@ -154,6 +186,15 @@ def wait_until_ready(environment: Environment, layout: Layout) -> None:
         time.sleep(0.05)
     missing = told.get("message") or ("the gateway" if told.get("informed") else f"an answer of {environment.store}")
     raise Unavailable(f"environment {environment.name} is not ready: {missing}", f"read {layout.supervisor_log}")
+
+
+def write_once(environment: Environment) -> None:
+    """A store's first write makes what is missing and refuses a server that lets two writers win: find that out now.
+
+    Raises `Rejected`. A store that does not answer just now is no reason not to supervise what runs.
+    """
+    with contextlib.suppress(Conflict, Unavailable):
+        open_store(environment.store).create(FIRST_WRITE, b"1")
 
 
 def refuse_taken_port(environment: Environment, layout: Layout) -> None:

@@ -1,7 +1,8 @@
 """`python -m headgate.planes.local.supervisor`: make one environment on this machine as it is wished, and keep it so.
 
 It only compares what is wished with what runs, again and again; it may be killed at any moment, and the next one goes
-on: servers and gateway are no children whose end it would cause, and everything it must know is in files.
+on: servers and gateway are no children whose end it would cause, and everything it must know is in files. One that runs
+in the background keeps a second one waiting for its lock, which the system gives away the moment it dies.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from headgate.planes.local.control import Control
 from headgate.planes.local.door import Door
 from headgate.planes.local.history import read_wishes
 from headgate.planes.local.layout import Layout, Supervisor, write_record
+from headgate.planes.local.running import supervisor_command
 from headgate.planes.local.servers import POLL_SECONDS
 
 log = logging.getLogger("headgate.planes.local.supervisor")  # also when run as `__main__`
@@ -36,9 +38,11 @@ SETTLING_SECONDS = 0.02
 """The same while the gateway takes up a change."""
 STORE_SECONDS = 2.0
 """Between two tries to read the ledgers."""
+STANDBY_SECONDS = 1.0
+"""Between two looks after the one that waits to take over."""
 
 
-async def supervise(environment: Environment, layout: Layout) -> None:
+async def supervise(environment: Environment, layout: Layout, *, relieved: bool) -> None:
     """Supervise until SIGTERM or SIGINT; servers and gateway go on without us."""
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,6 +63,8 @@ async def supervise(environment: Environment, layout: Layout) -> None:
                 work.create_task(watch_health(control, session)),
                 work.create_task(converge(control, session)),
             ]
+            if relieved:
+                tasks.append(work.create_task(keep_standby(environment, layout)))
             await over.wait()
             for task in tasks:
                 task.cancel()
@@ -73,7 +79,8 @@ async def learn(control: Control, environment: Environment) -> None:
         try:
             control.inform(await asyncio.to_thread(read_wishes, environment))
         except HeadgateError as error:
-            log.warning("the ledgers can not be read: %s", error.message)
+            control.uninformed_because = f"the ledgers can not be read: {error.message}"
+            log.warning(control.uninformed_because)
             await asyncio.sleep(STORE_SECONDS)
 
 
@@ -99,17 +106,39 @@ async def watch_health(control: Control, session: aiohttp.ClientSession) -> None
         await asyncio.sleep(max(0.0, POLL_SECONDS - (time.monotonic() - began)))
 
 
-def serve_forever(environment: Environment) -> None:
-    """Supervise in the foreground until SIGTERM or SIGINT. Raises `Conflict` when a supervisor is there already."""
+async def keep_standby(environment: Environment, layout: Layout) -> None:
+    """Keep one more supervisor waiting for our lock, and end it when we end in peace."""
+    waiting = None
+    try:
+        while True:
+            await asyncio.sleep(STANDBY_SECONDS)
+            if waiting is None or not processes.alive(waiting):
+                argv = [*supervisor_command(environment), "--standby"]
+                waiting = processes.start(argv, log=layout.supervisor_output, folder=layout.folder)
+    finally:
+        if waiting:
+            processes.stop(waiting, patience=2)
+
+
+def serve_forever(environment: Environment, *, relieved: bool = False, standby: bool = False) -> None:
+    """Supervise in the foreground until SIGTERM or SIGINT. Raises `Conflict` when a supervisor is there already.
+
+    Args:
+        environment: what to supervise.
+        relieved: keep another one waiting, who goes on when this one is killed.
+        standby: be the one who waits until the supervisor that is there has died.
+    """
     layout = Layout(environment).make()
     begin_log(layout)
     with layout.supervisor_lock.open("w") as lock:
+        if standby:
+            log.info("pid %d stands by", os.getpid())
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if standby else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             name = environment.name
             raise Conflict(f"environment {name} has a supervisor already", "nothing is left to do") from None
-        asyncio.run(supervise(environment, layout))
+        asyncio.run(supervise(environment, layout, relieved=relieved))
 
 
 def begin_log(layout: Layout) -> None:
@@ -127,9 +156,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m headgate.planes.local.supervisor")
     for name, kind in (("environment", str), ("home", str), ("store", str), ("port", int)):
         parser.add_argument(f"--{name}", required=True, type=kind)
+    parser.add_argument("--standby", action="store_true", help="wait until the supervisor that is there has died")
     asked = parser.parse_args()
+    environment = Environment(name=asked.environment, home=asked.home, store=asked.store, port=asked.port)
     try:
-        serve_forever(Environment(name=asked.environment, home=asked.home, store=asked.store, port=asked.port))
+        serve_forever(environment, relieved=True, standby=asked.standby)
     except HeadgateError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a program's last words
         return 1
