@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from headgate.errors import Missing, Rejected
+from headgate.files import family
 from headgate.manifest import FILE_NAME, Manifest, read_manifest
-from headgate.stores.aside import family
 
 IGNORED = frozenset(
     {".git", ".hg", ".svn", "__pycache__", ".venv", ".headgate", "node_modules", ".DS_Store"}

@@ -15,8 +15,8 @@ from headgate.bundle import oci
 from headgate.bundle.blobs import FOLDER, blob_key
 from headgate.bundle.oci import Bundle, BundleFile
 from headgate.errors import Rejected
+from headgate.files import explained
 from headgate.manifest import Manifest
-from headgate.stores.aside import explained
 from headgate.values import canonical, digest_of
 
 LAYOUT = "oci-layout"

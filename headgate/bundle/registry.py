@@ -11,8 +11,8 @@ from headgate.bundle import oci
 from headgate.bundle.blobs import blob_key, damaged, fetch_blob, file_digest, get_blob, hex_of
 from headgate.bundle.oci import Bundle, Descriptor, Image
 from headgate.errors import Conflict, Corrupt, Missing, Rejected
+from headgate.files import explained
 from headgate.stores import ObjectStore
-from headgate.stores.aside import explained
 from headgate.values import Value, canonical, digest_of
 
 AT_ONCE = 6

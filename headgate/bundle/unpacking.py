@@ -20,8 +20,8 @@ from headgate.bundle.oci import Bundle, BundleFile
 from headgate.bundle.packing import new_layout, write_index
 from headgate.bundle.registry import AT_ONCE, describe, image_of, origins
 from headgate.errors import Unavailable
+from headgate.files import explained
 from headgate.stores import ObjectStore
-from headgate.stores.aside import explained
 
 WAIT_SECONDS = 600.0
 """How long to wait for another process that unpacks the same bundle."""

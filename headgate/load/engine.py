@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import secrets
 import signal
@@ -19,7 +18,8 @@ from pathlib import Path
 import aiohttp
 from yarl import URL
 
-from headgate.errors import Rejected
+from headgate.errors import HeadgateError, Rejected
+from headgate.files import whole_file
 from headgate.load.summary import Summary, Tally
 
 OK = 200
@@ -190,12 +190,13 @@ def report(caller: Caller, on_progress: Callable[[Summary], None] | None, *, fin
     """Give the totals to whoever asked for them. The file always holds one whole report."""
     summary = caller.summary(finished=finished)
     if path := caller.load.progress:
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            aside.write_text(json.dumps(summary.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
-            aside.replace(path)
-        except OSError as error:
-            raise Rejected(f"{path} cannot be written: {error}", "name a file in a folder that exists") from error
+            with whole_file(path) as file:
+                file.write(json.dumps(summary.model_dump(mode="json"), indent=1).encode() + b"\n")
+        except HeadgateError as error:
+            raise Rejected(
+                f"totals cannot be written: {error.message}", "name a file in a folder that exists"
+            ) from error
     if on_progress:
         on_progress(summary)
     return summary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -14,7 +13,8 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, Unavailable
+from headgate.files import write_whole
 from headgate.launch import launch
 from headgate.manifest import Manifest, read_manifest
 from headgate.server.measures import Measures
@@ -22,6 +22,7 @@ from headgate.server.pool import Pool
 from headgate.server.records import Records
 from headgate.server.service import LARGEST_BODY, Service
 from headgate.server.warm_up import first_request
+from headgate.values import canonical
 
 NO_MODEL = 3
 
@@ -90,7 +91,7 @@ async def serve(options: argparse.Namespace, manifest: Manifest) -> int:
             return 0
         service.warm = True
         if options.ready_file:
-            write_whole(options.ready_file, json.dumps({"port": port, "pid": os.getpid()}))
+            write_whole(options.ready_file, canonical({"port": port, "pid": os.getpid()}))
         records.event("ready", port=port)
         await stopped.wait()
         records.event("draining", in_flight=service.flying)
@@ -128,13 +129,6 @@ def roomy_request(
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=LARGEST_BODY)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Let `path` appear with all of `text`."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
 def main() -> int:
     """Read the manifest, serve, and say in one line why not."""
     options = arguments()
@@ -143,7 +137,7 @@ def main() -> int:
         return asyncio.run(serve(options, manifest))
     except HeadgateError as error:
         sys.stderr.write(f"headgate.server: {options.model} {options.bundle[:19]}: {error.message} -> {error.hint}\n")
-        return NO_MODEL
+        return 1 if isinstance(error, Unavailable) else NO_MODEL
     except OSError as error:
         sys.stderr.write(
             f"headgate.server: {options.model}: {error} -> is the port free and the log folder writable?\n"

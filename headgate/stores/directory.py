@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headgate.errors import Corrupt, Unavailable
-from headgate.stores.aside import explained, whole_file
+from headgate.files import explained, whole_file
 from headgate.stores.keys import (
     already_written,
     another_length,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headgate.errors import Corrupt
-from headgate.stores.aside import whole_file
+from headgate.files import whole_file
 from headgate.stores.keys import (
     already_written,
     ancestors,

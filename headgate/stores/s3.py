@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from headgate.errors import Conflict, Corrupt, Missing, Rejected, Unavailable
-from headgate.stores.aside import explained, whole_file
+from headgate.files import explained, whole_file
 from headgate.stores.keys import (
     ancestors,
     another_length,

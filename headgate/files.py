@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,23 @@ FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 MISSHAPEN = (errno.EEXIST, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL)
 
 
+def write_whole(path: Path, body: bytes, *, mode: int = 0o644) -> None:
+    """Make `path` hold `body`, whoever dies meanwhile; untouched when it holds it already. Makes its folder, too."""
+    with explained(str(path)):
+        if path.exists() and path.read_bytes() == body:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, mode=mode) as file:
+        file.write(body)
+
+
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Open a file beside `path` for writing; it becomes `path` when the block ends well, and is removed when not."""
     aside = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex}")
     with explained(str(path)):
         try:
-            with aside.open("xb") as file:
+            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 yield file
             aside.replace(path)
         except BaseException:
