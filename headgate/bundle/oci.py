@@ -114,12 +114,13 @@ def descriptor(body: bytes, media: str, **more: Any) -> dict[str, Any]:
 
 
 def settings_body(manifest: Manifest, lock: str, toolchain: Mapping[str, str]) -> bytes:
-    """The config blob. The manifest keeps its own order of names, because the order of inputs is the feature order."""
-    # once around, so that a default 600 and a declared 600.0, which are equal, are also the same bytes
-    plain = Manifest.model_validate(manifest.model_dump(mode="json", by_alias=True)).model_dump(
-        mode="json", by_alias=True
-    )
-    document = {"manifest": plain, "lock": lock, "toolchain": dict(sorted(toolchain.items()))}
+    """The config blob. The manifest keeps its own order of names, because the order of inputs is the feature order.
+
+    It holds only what differs from the defaults: a field that a later Headgate adds changes no digest. The price is
+    that a default never changes its value, or stored bundles would change their meaning.
+    """
+    declared = manifest.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    document = {"manifest": declared, "lock": lock, "toolchain": dict(sorted(toolchain.items()))}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
