@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,10 +13,11 @@ from headgate.bundle import describe, get_blob, put_blob
 from headgate.environment import Environment
 from headgate.errors import Unavailable
 from headgate.evidence import Evidence
+from headgate.files import write_whole
 from headgate.gates import Question, Split, Verdict, judge
 from headgate.journal import utc_now
 from headgate.lifecycle import Began, Judged, Observed, Passed
-from headgate.planes import PlaneStatus
+from headgate.planes import open_plane
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged
 from headgate.stores import ObjectStore
@@ -92,18 +91,19 @@ class Watch:
     run: Run
     step: Step
     evidence: Evidence = field(init=False)
-    unsaved: Evidence = field(init=False)
-    cursor: Cursor | None = field(init=False)
+    unsaved: Evidence = field(default_factory=Evidence)
+    cursor: Cursor = field(init=False)
+    watermark: datetime = field(init=False)
     late: int = 0
-    watermark: datetime | None = None
     saved_at: datetime = field(default_factory=utc_now)
     plane_seen_at: datetime = field(default_factory=utc_now)
 
     def __post_init__(self) -> None:
         state = self.desk.journal.refresh()
+        assert state.observed, "the first shift records where reading begins"
+        last = state.observed[-1]
         self.evidence = evidence_of(self.desk.store, state.observed)
-        self.unsaved = Evidence()
-        self.cursor = Cursor.parse(state.observed[-1].cursor, where="the saved cursor") if state.observed else None
+        self.cursor, self.watermark = Cursor.parse(last.cursor, where="the saved cursor"), last.watermark
 
     @cached_property
     def desk(self) -> Desk:
@@ -117,7 +117,7 @@ class Watch:
         assert began, "a step is watched after its traffic was shifted"
         source_down = self._read(now)
         question = self._question(source_down)
-        verdict = judge(self.evidence.until(self.watermark or began.judged_from), question)
+        verdict = judge(self.evidence.until(self.watermark), question)
         requests = self._judged_requests(began)
         began_at = next(e.at for e in reversed(self.desk.journal.entries) if e.fact == began.model_dump(mode="json"))
         move = next_move(
@@ -156,13 +156,12 @@ class Watch:
         self.cursor, self.watermark, self.late = seen.cursor, seen.watermark, self.late + seen.late
         return ""
 
-    def _keep_plane_alive(self) -> PlaneStatus:
-        """A supervisor that was killed is started again; it serves on meanwhile."""
+    def _keep_plane_alive(self) -> None:
+        """A plane whose supervisor was killed serves on, but nobody restarts what dies: start it again."""
         try:
-            return self.desk.plane.status(self.run.model)
+            self.desk.plane.status(self.run.model)
         except Unavailable:
-            self.desk = Desk(self.run)  # opening the plane starts it
-            return self.desk.plane.status(self.run.model)
+            open_plane(self.run.environment, start=True).status(self.run.model)
 
     @cached_property
     def _outputs(self) -> Any:
@@ -188,7 +187,7 @@ class Watch:
 
     def _judged_requests(self, began: Began) -> int:
         counter = "pairs" if self.step.disagreement else "requests"
-        since, until = began.judged_from.timestamp(), (self.watermark or began.judged_from).timestamp()
+        since, until = began.judged_from.timestamp(), self.watermark.timestamp()
         return sum(
             counters.get(counter, 0)
             for cell, counters in self.evidence.counts.items()
@@ -196,19 +195,18 @@ class Watch:
         )
 
     def _save(self, verdict: Verdict, question: Question, now: datetime) -> None:
-        if self.cursor is not None and self.watermark is not None:
-            blob = put_blob(self.desk.store, self.unsaved.to_json())
-            fact = Observed(
-                step=self.step.name,
-                evidence=blob,
-                cursor=self.cursor.model_dump(mode="json"),
-                watermark=self.watermark,
-                late=self.late,
-            )
-            self.desk.journal.record(fact)
-            self.unsaved, self.late = Evidence(), 0
-        judged = Judged(step=self.step.name, question=question, verdict=verdict, watermark=self.watermark or now)
-        self.desk.journal.record(judged)
+        observed = Observed(
+            step=self.step.name,
+            evidence=put_blob(self.desk.store, self.unsaved.to_json()),
+            cursor=self.cursor.model_dump(mode="json"),
+            watermark=self.watermark,
+            late=self.late,
+        )
+        self.desk.journal.record(observed)
+        self.unsaved, self.late = Evidence(), 0
+        self.desk.journal.record(
+            Judged(step=self.step.name, question=question, verdict=verdict, watermark=self.watermark)
+        )
         self.saved_at = now
 
 
@@ -240,9 +238,4 @@ def write_progress(
         "needed_requests": numbers.get("needed_requests"),
         "at": now.isoformat(),
     }
-    path = progress_file(run.environment, run.release)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(canonical(document))
-    Path(aside).replace(path)
+    write_whole(progress_file(run.environment, run.release), canonical(document))
