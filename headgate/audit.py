@@ -65,9 +65,10 @@ def blobs_of(store: ObjectStore, release: str) -> set[str]:
 def bundle_blobs(store: ObjectStore, bundle: Digest) -> set[str]:
     """Keys of the blobs of one bundle."""
     try:
-        return {BLOBS + digest.removeprefix("sha256:") for digest in references(store, bundle)}
+        found = references(store, bundle)
     except (Corrupt, Missing):
-        return {BLOBS + bundle.removeprefix("sha256:")}
+        found = frozenset()
+    return {BLOBS + digest.removeprefix("sha256:") for digest in found | {bundle}}
 
 
 def blob_damage(store: ObjectStore, key: str) -> str:
