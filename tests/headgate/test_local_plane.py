@@ -223,6 +223,19 @@ def test_a_hung_server_gets_no_requests_and_is_replaced(place: World) -> None:
     place.converged()
 
 
+def test_when_all_hang_one_is_replaced_and_the_other_may_come_round(place: World) -> None:
+    """As on a machine that has no time for any of them."""
+    place.serve(Variant(bundle=place.good, replicas=2))
+    hung = place.pids(place.good)
+    for pid in hung:
+        kill(pid, signal.SIGSTOP)
+    wait_for(lambda: not set(hung) <= set(place.pids(place.good)), within=30)
+    (left,) = set(hung) & set(place.pids(place.good))
+    kill(left, signal.SIGCONT)
+    place.converged()
+    assert left in place.pids(place.good)
+
+
 def test_a_model_that_does_not_load_is_told_and_tried_ever_more_rarely(place: World) -> None:
     place.serve(place.good)
     broken = place.bundle(load="raise RuntimeError('no weights here')")

@@ -172,9 +172,16 @@ class Servers:
         if server.misses == UNWELL_AFTER and server.health is Health.READY:
             self.turn(server, Health.UNWELL)
             log.warning("server %s does not answer: no requests for it", server.instance.id)
-        if server.misses == HOPELESS_AFTER:
+        if server.misses >= HOPELESS_AFTER and not self.replaces_a_twin(server):
             log.warning("server %s did not answer %d times: killed", server.instance.id, server.misses)
             self.kill(server)
+
+    def replaces_a_twin(self, server: Server) -> bool:
+        """Whether another of its bundle is being replaced: on a starved machine all seem to hang, and one at a time
+        is killed, so that the others may come round.
+        """
+        twins = [one for one in self.of(server.key) if one is not server]
+        return any(one.health is Health.STARTING or one.misses >= HOPELESS_AFTER for one in twins)
 
     def release(self, ids: list[str]) -> None:
         """These are no longer wanted: no new requests from now on."""
