@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from headgate.cli.colour import coloured
 from headgate.environment import Environment
 from headgate.errors import Rejected
 
@@ -58,7 +59,7 @@ def actor() -> str:
 
 def say(document: Any, text: str, *, as_json: bool) -> None:
     """The same answer for a program or for a person."""
-    click.echo(json.dumps(document, indent=2, default=str) if as_json else text)
+    click.echo(json.dumps(document, indent=2, default=str) if as_json else text, color=coloured())
 
 
 def table(rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]) -> str:

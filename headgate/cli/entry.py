@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from headgate import __version__
+from headgate.cli.colour import coloured
 from headgate.errors import HeadgateError, Rejected
 
 EXIT_CODES = """\b
@@ -138,7 +139,7 @@ def complain(message: str, hint: str, kind: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"error": message, "hint": hint, "kind": kind}))
     else:
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}\n  -> {hint}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {message}\n  -> {hint}", err=True, color=coloured())
 
 
 def complain_of_usage(wrong: click.UsageError, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ import click
 
 from headgate.bundle import describe
 from headgate.checks import planned
+from headgate.cli.colour import coloured
 from headgate.environment import Environment
 from headgate.errors import HeadgateError
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
@@ -70,21 +71,10 @@ class Follower(threading.Thread):
         while not over:
             over = self.done.wait(PAUSE_SECONDS)
             with contextlib.suppress(HeadgateError):
-                journal = journal or self._found()
+                journal = journal or entered_here(self.environment, self.model)
                 if journal:
                     self._show(journal, over=over)
         self._clear()
-
-    def _found(self) -> ReleaseJournal | None:
-        """The journal of the release that this process has entered, once it has."""
-        claim = EnvironmentJournal(self.store, self.environment.name, self.model, "progress").refresh().claim
-        if claim is None:
-            return None
-        journal = ReleaseJournal(self.store, claim.release, "progress")
-        journal.refresh()
-        entered = [entry.fact for entry in journal.entries if entry.fact["kind"] == "entered"]
-        ours = bool(entered) and str(entered[-1]["process"]).endswith(f" pid {os.getpid()}")
-        return journal if ours else None
 
     def _show(self, journal: ReleaseJournal, *, over: bool) -> None:
         journal.refresh()
@@ -92,7 +82,7 @@ class Follower(threading.Thread):
             line = self._news(FACT.validate_python(entry.fact))
             if line:
                 self._clear()
-                click.echo(f"{entry.at:%H:%M:%S}  {line}", err=True)
+                click.echo(f"{entry.at:%H:%M:%S}  {line}", err=True, color=coloured())
                 self.spoke_at = time.monotonic()
         self.shown = len(journal.entries)
         if not over:
@@ -128,6 +118,19 @@ class Follower(threading.Thread):
         if self.live:
             sys.stderr.write("\r\x1b[2K")
             sys.stderr.flush()
+
+
+def entered_here(environment: Environment, model: str) -> ReleaseJournal | None:
+    """The journal of the open release of `model`, if this very process has taken it up last."""
+    store = open_store(environment.store)
+    claim = EnvironmentJournal(store, environment.name, model, "progress").refresh().claim
+    if claim is None:
+        return None
+    journal = ReleaseJournal(store, claim.release, "progress")
+    journal.refresh()
+    entered = [entry.fact for entry in journal.entries if entry.fact["kind"] == "entered"]
+    ours = bool(entered) and str(entered[-1]["process"]).endswith(f" pid {os.getpid()}")
+    return journal if ours else None
 
 
 def last_look(environment: Environment, release: str) -> dict[str, Any] | None:

@@ -17,10 +17,9 @@ import click
 
 from headgate.cli.common import actor, environment_option, json_option, say
 from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
-from headgate.cli.progress import Follower
+from headgate.cli.progress import Follower, entered_here
 from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected
-from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import Outcome
 from headgate.plan import Plan, Strategy
 from headgate.releasing import Ending
@@ -227,17 +226,16 @@ def with_prefect(run: Callable[[], Ending]) -> Ending:
 
 
 def standing(environment: Environment, model: str, why: str) -> Ending:
-    """How the open release stands that this process leaves."""
-    store = open_store(environment.store)
-    claim = EnvironmentJournal(store, environment.name, model, actor()).refresh().claim
-    asked = ReleaseJournal(store, claim.release, actor()).refresh().requested if claim else None
+    """How the release stands that this process leaves open, if it had begun one."""
+    journal = entered_here(environment, model)
+    asked = journal.state.requested if journal else None
     return Ending(
-        release=claim.release if claim else "",
+        release=journal.release if journal else "",
         model=model,
         version=asked.version if asked else "",
         environment=environment.name,
         outcome=None,
-        reason=why,
+        reason=why if journal else f"{why}, before anything was begun",
     )
 
 
@@ -248,9 +246,8 @@ def told(ending: Ending, environment: Environment) -> str:
     name = f"{ending.model} {ending.version}".strip()
     lines = [f"{word}  {name} in {ending.environment}", f"  why      {ending.reason}"]
     if ending.outcome is None:
-        end = f"`headgate abort {ending.release} --reason ...`" if ending.release else "there is nothing to end"
         lines.append("  now      traffic stays as it is, and is not judged until the same command runs again")
-        lines.append(f"  to end   {end}")
+        lines += [f"  to end   headgate abort {ending.release} --reason ..."] if ending.release else []
     else:
         lines.append(f"  serving  {ending.serving or 'nothing'}")
     if ending.report:
@@ -267,7 +264,11 @@ def leaving(seconds: float | None) -> Iterator[list[str]]:
     Whatever library is interrupted may turn `Leave` into an error of its own, so the reason is kept aside.
     """
     why: list[str] = []
-    said = {signal.SIGALRM: f"left after {seconds} s", signal.SIGINT: "stopped by Ctrl-C", signal.SIGTERM: "stopped"}
+    said = {
+        signal.SIGALRM: f"left after {seconds or 0:g} s",
+        signal.SIGINT: "stopped by Ctrl-C",
+        signal.SIGTERM: "stopped",
+    }
 
     def leave(number: int, _frame: FrameType | None) -> None:
         why.append(said[signal.Signals(number)])
@@ -288,4 +289,5 @@ def quiet_prefect() -> None:
     """Before Prefect is imported: our own lines say what happens, and a busy machine gets time to start its server."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # or it asks on every terminal
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
