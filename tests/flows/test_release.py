@@ -65,7 +65,7 @@ def whole(environment: Environment) -> bool:
 def test_the_first_goes_live_and_a_good_second_replaces_it(
     folders: Folders, environment: Environment, plane: MemoryPlane
 ) -> None:
-    """C-06, C-38: no baseline is said openly; the second climbs, is promoted on proof, and its verdicts replay."""
+    """C-06, C-38, D-15, D-20: no baseline is said openly; the second climbs, is promoted on proof; verdicts replay."""
     one = first(folders, environment)
     with calling(Callers(environment, plane, "toy")):
         two = release(ask(folders.write("1.1.0", gain=1.2)), environment, "ada")
@@ -164,7 +164,7 @@ def test_what_serves_already_is_promoted_without_a_move(
 def test_it_goes_on_after_a_crash_anywhere(
     folders: Folders, environment: Environment, plane: MemoryPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """C-14: killed after each fact in turn, the same plan ends the release: one promotion, no fact doubled."""
+    """C-14, D-14: killed after each fact in turn, the same plan ends the release: one promotion, no fact doubled."""
     first(folders, environment)
     folder = folders.write("1.1.0", gain=1.2)
 

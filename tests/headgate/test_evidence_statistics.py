@@ -34,6 +34,8 @@ def test_the_published_vector():
 
 @given(weight=weights, failures=st.integers(0, 12), ratio=st.sampled_from(RATIOS), truth=st.floats(0.2, 1))
 def test_a_label_bet_wins_nothing_from_a_candidate_that_is_no_worse(weight, failures, ratio, truth):
+    """C-32, D-01: so a false alarm stays as rare as was asked, however often one looks (Ville)."""
+
     def money(chance):
         return sum(
             binomial(hits, failures, chance) * math.exp(log_ratio(hits, failures, weight, ratio))

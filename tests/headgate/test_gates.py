@@ -90,7 +90,7 @@ CASES = {
 
 @pytest.mark.parametrize(("evidence", "asked", "expected"), CASES.values(), ids=CASES)
 def test_judge(evidence, asked, expected):
-    """C-33, C-35"""
+    """C-33, C-35, C-44, D-03, D-04: five answers, from candidate and stable under the same requests."""
     verdict = judge(evidence, asked)
     assert verdict.answer is expected, verdict.reason
     assert verdict.reason
@@ -178,6 +178,7 @@ lines = st.lists(
 @given(lines)
 @settings(deadline=None)
 def test_a_verdict_is_replayed_bit_for_bit_from_what_was_stored(found):
+    """C-38, D-16."""
     evidence = gather(found)
     asked = Question.model_validate_json(BOTH.model_dump_json())
     assert judge(Evidence.from_json(evidence.to_json()), asked) == judge(evidence, BOTH)

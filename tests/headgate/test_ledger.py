@@ -72,6 +72,7 @@ def test_an_empty_ledger_has_no_entries() -> None:
 @settings(max_examples=300, deadline=None)
 @given(facts=FACTS, data=st.data())
 def test_any_changed_byte_is_found(facts: list[dict[str, Any]], data: st.DataObject) -> None:
+    """C-85, C-88."""
     store = MemoryStore()
     entries = written(store, "releases/r", facts)
     key = data.draw(st.sampled_from(entries)).key

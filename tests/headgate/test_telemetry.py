@@ -273,6 +273,7 @@ PAIRS = {  # lines of the access log, of stable, of the candidate; pairs, disagr
 @pytest.mark.parametrize(("asked", "stable", "shadow", "expected"), PAIRS.values(), ids=PAIRS)
 @pytest.mark.parametrize("every", [1, 7, 1000], ids=["each second", "now and then", "at once"])
 def test_a_pair_is_decided_once_however_often_one_looks(logs, asked, stable, shadow, expected, every):
+    """C-30, D-05."""
     written = [(t, logs.log, request(t, **{"mirrored": True, **more})) for t, more in asked]
     written += [(t, logs.answer, answered(t, **more)) for t, more in stable]
     beside = partial(logs.answer, instance="b")
