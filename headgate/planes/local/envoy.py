@@ -35,6 +35,8 @@ FLUSH_MS = 100
 """How late a line may reach the access log; Envoy's default is seconds."""
 HOPELESS_AFTER = 8
 """Missed answers until a gateway that hangs is killed and started again."""
+PORT_SECONDS = 0.1
+"""Between two looks whether the port is free: a gateway that was killed may hold it for a moment."""
 RESTART_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Wait before each start that follows a quick death."""
 
@@ -82,9 +84,10 @@ class Envoy:
     def start(self) -> None:
         """Start Envoy on the files that are there."""
         if not port_is_free(self.port):
-            self.message = f"port {self.port} is in use"
-            self.next_start = self.clock() + 1
-            log.warning("the gateway can not start: %s", self.message)
+            known, self.message = self.message, f"port {self.port} is in use"
+            self.next_start = self.clock() + PORT_SECONDS
+            if self.message != known:
+                log.warning("the gateway can not start: %s", self.message)
             return
         if not (self.layout.gateway / ROUTES_FILE).exists():
             put_clusters(self.layout.gateway, {})

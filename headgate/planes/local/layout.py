@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from headgate.environment import Environment
+from headgate.files import write_whole
 from headgate.gateway import Doors
 from headgate.gateway.bootstrap import ACCESS_LOG
-from headgate.gateway.files import write_whole
 from headgate.planes.local.processes import Identity
 from headgate.planes.wishes import Wish
 from headgate.topology import Digest
