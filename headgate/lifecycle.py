@@ -58,7 +58,7 @@ class Intent(StrEnum):
 
 
 class Requested(Value):
-    """Someone asked for this plan; `source` names the content that was asked for (digest of the folder, or a bundle)."""
+    """Someone asked for this plan; `source` names the content asked for (digest of the folder, or a bundle)."""
 
     kind: Literal["requested"] = "requested"
     plan: Plan

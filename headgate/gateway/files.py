@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from headgate.files import write_whole
 from headgate.gateway import Document, Doors, Served
 from headgate.gateway.bootstrap import BOOTSTRAP_FILE, CLUSTERS_FILE, ROUTES_FILE, bootstrap
 from headgate.gateway.clusters import clusters_of, discovery, endpoints_file, endpoints_of
@@ -81,14 +80,3 @@ def put_bootstrap(folder: Path, doors: Doors) -> Path:
 def put(path: Path, document: Document) -> None:
     """Move `document` onto `path`, unless it holds it already: Envoy reads again at every move."""
     write_whole(path, canonical(document), mode=0o600)
-
-
-def write_whole(path: Path, body: bytes, *, mode: int) -> None:
-    """Make `path` hold `body`: whole or not at all, whoever dies meanwhile; untouched when it holds it already."""
-    if path.exists() and path.read_bytes() == body:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:  # noqa: PTH123 (a mode is given)
-        file.write(body)
-    aside.replace(path)

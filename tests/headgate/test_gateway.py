@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.errors import Rejected
+from headgate.files import write_whole
 from headgate.gateway import Served, weights
-from headgate.gateway.files import configuration, put_clusters, write_whole
+from headgate.gateway.files import configuration, put_clusters
 from headgate.gateway.routes import model_routes
 from headgate.topology import Topology, Variant
 
