@@ -74,7 +74,7 @@ class Place:
         """All environment variables of a command."""
         return os.environ | self.settings | more
 
-    def headgate(self, *words: str, seconds: float = 120, **more: str) -> subprocess.CompletedProcess[str]:
+    def headgate(self, *words: str, seconds: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "headgate", *words],
@@ -86,7 +86,7 @@ class Place:
             check=False,
         )
 
-    def told(self, *words: str, code: int = 0, seconds: float = 120) -> Any:
+    def told(self, *words: str, code: int = 0, seconds: float = 300) -> Any:
         """What one command says as JSON; it must leave with `code`."""
         done = self.headgate(*words, "--json", seconds=seconds)
         assert done.returncode == code, f"headgate {' '.join(words)} left with {done.returncode}: {done}"

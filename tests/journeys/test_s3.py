@@ -11,7 +11,7 @@ import pytest
 
 from tests.journeys.conftest import Place, calling, place_in
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
 
 PLAN = """
 warm_up_seconds = 1
@@ -46,7 +46,7 @@ def test_a_whole_release_and_a_rollback_with_the_store_on_s3(place: Place) -> No
     place.told("up")
     one = place.told("release", first, "--plan", str(plan))
     with calling(place, first, rate=100) as ended:
-        two = place.told("release", second, "--plan", str(plan), seconds=240)
+        two = place.told("release", second, "--plan", str(plan))
         back = place.told("rollback", "tiny", "--reason", "to see that it works")
         callers = ended()
     assert [one["outcome"], two["outcome"], back["outcome"]] == ["promoted", "promoted", "restored"]
