@@ -34,8 +34,8 @@ dwell_requests = 300
 
 @pytest.fixture
 def place(tmp_path: Path, prefect_address: str, s3_settings: Mapping[str, str]) -> Iterator[Place]:
-    """A place whose store is a bucket, and whose bundles and ledgers are nowhere else."""
-    with place_in(tmp_path, prefect_address, HEADGATE_STORE="s3://journeys/here", **s3_settings) as made:
+    """A place whose store is a part of a bucket of its own, and whose bundles and ledgers are nowhere else."""
+    with place_in(tmp_path, prefect_address, HEADGATE_STORE=f"s3://journeys/{tmp_path.name}", **s3_settings) as made:
         yield made
 
 
