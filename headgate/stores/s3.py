@@ -5,6 +5,7 @@ It keeps no state but its connections; login, endpoint and region come from the 
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import threading
 import time
@@ -130,12 +131,15 @@ class S3Store:
         return f"s3://{self.bucket}/{self._root}{key}"
 
     def _put(self, key: str, body: bytes | BinaryIO) -> None:
+        kind = mimetypes.guess_type(key)[0] or "application/octet-stream"  # so that a browser shows a report
         for wait in (0.05 * 2**n for n in range(TRIES)):
             if not isinstance(body, bytes):
                 body.seek(0)
             try:
                 with answered(self._address(key)):
-                    self._client.put_object(Bucket=self.bucket, Key=self._root + key, Body=body, IfNoneMatch="*")
+                    self._client.put_object(
+                        Bucket=self.bucket, Key=self._root + key, Body=body, ContentType=kind, IfNoneMatch="*"
+                    )
             except Unavailable as error:
                 if server_said(error)[0] != 409:
                     raise
