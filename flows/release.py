@@ -17,7 +17,7 @@ from tasks.traffic import await_consent, bake, shift, steps_of
 
 
 @flow(name="release", flow_run_name="release {plan.model} to {plan.environment}")
-def release(plan: Plan, environment: Environment | None = None, actor: str = "") -> Ending:
+def release(plan: Plan, environment: Environment | None = None, actor: str = "prefect") -> Ending:
     """Release one model. Killed at any moment and run again with the same plan, it goes on from its ledger."""
     run = begin(plan, environment or Environment.here(plan.environment), actor)
     try:
@@ -61,14 +61,14 @@ def conclude(run: Run, outcome: Outcome, reason: str) -> Ending:
 
 
 @flow(name="abort", flow_run_name="abort {release_id}")
-def conclude_aborted(release_id: str, environment: Environment, actor: str = "") -> Ending:
+def conclude_aborted(release_id: str, environment: Environment, actor: str = "prefect") -> Ending:
     """Take over a release that a person has ended, and carry the end out."""
     run = take_over(release_id, environment, actor)
     return conclude(run, *walk(run))
 
 
 @flow(name="adopt", flow_run_name="adopt {plan.model} in {plan.environment}")
-def adopt(plan: Plan, environment: Environment | None = None, actor: str = "") -> Ending:
+def adopt(plan: Plan, environment: Environment | None = None, actor: str = "prefect") -> Ending:
     """Make a model that runs already the first stable, as it is: no checks, no gates, nothing to compare with."""
     run = begin(plan, environment or Environment.here(plan.environment), actor, Intent.ADOPTION)
     try:
@@ -77,4 +77,4 @@ def adopt(plan: Plan, environment: Environment | None = None, actor: str = "") -
     except Rejected as wrong:
         conclude(run, Outcome.TURNED_BACK, wrong.message)
         raise
-    return conclude(run, Outcome.RESTORED, f"adopted by {actor or 'nobody named'}")
+    return conclude(run, Outcome.RESTORED, f"adopted by {actor}")

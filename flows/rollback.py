@@ -21,15 +21,15 @@ def rollback(
     to: str = "",
     reason: str = "",
     environment: Environment | None = None,
-    actor: str = "",
+    actor: str = "prefect",
 ) -> Ending:
     """Go back to the bundle that served before, or to the digest or version `to`. An open release is ended first."""
     where = environment or Environment.here(environment_name)
-    why = f"rolled back by {actor or 'nobody named'}: {reason or 'no reason given'}"
+    why = f"rolled back by {actor}: {reason or 'no reason given'}"
     aside = put_aside(where, model, actor, why)
     if aside:
         ended = conclude(aside, Outcome.ABORTED, why)
-        if not to:
+        if not to and ended.outcome is not Outcome.PROMOTED:
             return ended
     run = begin_rollback(where, model, to, actor)
     try:

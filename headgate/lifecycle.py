@@ -159,6 +159,14 @@ class Decided(Value):
     reason: str
 
 
+class Overruled(Value):
+    """A person wants another end than the one that was decided and is not yet carried out."""
+
+    kind: Literal["overruled"] = "overruled"
+    outcome: Outcome
+    reason: str
+
+
 class Concluded(Value):
     """The end is carried out: this is what serves, confirmed by a probe."""
 
@@ -223,6 +231,7 @@ Fact = Annotated[
     | Judged
     | Passed
     | Decided
+    | Overruled
     | Concluded
     | Approved
     | Declined
@@ -286,12 +295,19 @@ class Release(Value):
                 return self.model_copy(update={"began": (*self.began, fact)})
             case Observed():
                 return self.model_copy(update={"observed": (*self.observed, fact)})
+            case Overruled():
+                return self.model_copy(update={"decided": Decided(outcome=fact.outcome, reason=fact.reason)})
             case Passed():
                 return self.model_copy(update={"passed": (*self.passed, fact.step)})
             case Paused() | Resumed():
                 return self.model_copy(update={"paused": isinstance(fact, Paused)})
             case _:
                 raise AssertionError(f"no rule for {kind.__name__}: every fact needs one")
+
+    @property
+    def requested_source(self) -> Digest | None:
+        """Digest of the content that was asked for."""
+        return self.requested.source if self.requested else None
 
     @property
     def phase(self) -> Phase:

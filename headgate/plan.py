@@ -92,4 +92,6 @@ class Plan(Value):
         percents = [step.percent for step in self.schedule]
         if not percents or sorted(set(percents)) != percents:
             raise ValueError("schedule must hold at least one step, and each percent must be above the one before")
+        if len({f"{percent:g}" for percent in percents}) < len(percents):
+            raise ValueError("schedule has steps so close that their names are equal; leave them 0.001 % apart")
         return self

@@ -58,9 +58,9 @@ def next_move(
         if last and plan.approval is Approval.PROMOTION and not approved(release):
             return waiting(step, "safety is proven; promotion waits for approval")
         return Move(act=Act.PASS, reason=f"{step.name}: {verdict.reason}")
-    over = now - began_at > timedelta(seconds=step.limit_seconds)
-    if over and verdict.answer is not Answer.PASS and plan.undecided is Undecided.ROLL_BACK:
-        reason = f"{step.name}: undecided after {step.limit_seconds:g} s: {verdict.reason}"
+    over = now - began_at > timedelta(seconds=step.limit_seconds) and verdict.answer is not Answer.SOURCE_DOWN
+    if over and plan.undecided is Undecided.ROLL_BACK:
+        reason = f"{step.name}: undecided after {step.limit_seconds:g} s: {short_of or verdict.reason}"
         return Move(act=Act.END, reason=reason, outcome=Outcome.ROLLED_BACK)
     held = f"undecided after its limit of {step.limit_seconds:g} s, held by the plan: " if over else ""
     return waiting(step, held + (short_of or verdict.reason))

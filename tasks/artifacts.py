@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
+from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from headgate import releasing
@@ -15,7 +19,22 @@ from headgate.stores import open_store
 from headgate.strategies import Step
 from headgate.walk import Move
 
+P = ParamSpec("P")
+
 WEEK_SECONDS = 7 * 24 * 3600
+
+
+def best_effort(show: Callable[P, None]) -> Callable[P, None]:
+    """A picture that the UI does not take is worth a warning, and never ends a release."""
+
+    @wraps(show)
+    def shown(*arguments: P.args, **named: P.kwargs) -> None:
+        try:
+            show(*arguments, **named)
+        except Exception:  # noqa: BLE001 -- whatever it is, the ledger has it all
+            get_run_logger().warning("%s failed", show.__name__, exc_info=True)
+
+    return shown
 
 
 def key_of(*words: str) -> str:
@@ -27,6 +46,7 @@ def key_of(*words: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
 
 
+@best_effort
 def show_step(run: Run, step: Step, move: Move, verdict: Verdict) -> None:
     """The gates of one step as a table, one row per figure."""
     rows = [
@@ -37,6 +57,7 @@ def show_step(run: Run, step: Step, move: Move, verdict: Verdict) -> None:
     create_table_artifact(rows, key=key_of(run.model, step.name, "gates"), description=move.reason)
 
 
+@best_effort
 def show_report(run: Run, reported: Reported) -> None:
     """The whole release in short, with its plots, and the link to its page."""
     story = releasing.story_of(run)

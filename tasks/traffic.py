@@ -7,6 +7,7 @@ import time
 from prefect import get_run_logger, task
 
 from headgate import releasing
+from headgate.errors import Unavailable
 from headgate.journal import utc_now
 from headgate.lifecycle import Began
 from headgate.releasing import Run, Watch
@@ -17,6 +18,9 @@ from tasks.retry import RETRY
 
 LOOK_SECONDS = 1.0
 """Between two looks. A verdict is valid however often one looks, so this sets only how fast harm is acted on."""
+
+OUTAGE_SECONDS = 1800.0
+"""How long a step holds while the store does not answer, before the flow gives up and leaves the release open."""
 
 
 @task(**RETRY)
@@ -42,9 +46,17 @@ def shift(run: Run, step: Step) -> Began:
 @task(**RETRY, task_run_name="bake {step.name}")
 def bake(run: Run, step: Step) -> Move:
     """Look once a second until something is proven, a limit is reached, or a person decides."""
-    watch, answer = Watch(run, step), None
+    watch, answer, heard = Watch(run, step), None, time.monotonic()
     while True:
-        move, verdict = watch.look(utc_now())
+        try:
+            move, verdict = watch.look(utc_now())
+        except Unavailable as error:
+            if time.monotonic() - heard > OUTAGE_SECONDS:
+                raise
+            get_run_logger().warning("the store does not answer, so the step holds: %s", error.message)
+            time.sleep(LOOK_SECONDS)
+            continue
+        heard = time.monotonic()
         if verdict.answer is not answer:
             answer = verdict.answer
             get_run_logger().info("%s: %s", answer.value, verdict.reason)

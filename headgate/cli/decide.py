@@ -9,7 +9,8 @@ from headgate.cli.names import release_named
 from headgate.environment import Environment
 from headgate.errors import Conflict, Rejected
 from headgate.journal import ReleaseJournal
-from headgate.lifecycle import Aborted, Approved, Declined, Fact, Paused, Resumed
+from headgate.lifecycle import Approved, Declined, Fact, Paused, Resumed
+from headgate.releasing.restore import end
 from headgate.stores import open_store
 
 
@@ -94,7 +95,7 @@ def abort_command(release: str, environment: Environment, reason: str, as_json: 
     from headgate.releasing import Ending
 
     journal = open_release(environment, release)
-    journal.record(Aborted(reason=reason))
+    end(journal, reason)
     requested = journal.state.requested
     assert requested, "an open release was asked for"
 
@@ -111,8 +112,8 @@ def open_release(environment: Environment, release: str) -> ReleaseJournal:
     """The journal of a release that has not ended. Raises `Missing` or `Conflict`."""
     journal = release_named(open_store(environment.store), release, actor())
     state = journal.state
-    if state.decided:
-        raise Conflict(f"release {release} is decided: {state.decided.outcome}", "it cannot be changed any more")
+    if state.concluded:
+        raise Conflict(f"release {release} has ended: {state.concluded.outcome}", "it cannot be changed any more")
     return journal
 
 

@@ -34,6 +34,7 @@ from headgate.lifecycle import (
     Fact,
     Intent,
     Judged,
+    Overruled,
     Passed,
     Paused,
     Release,
@@ -213,7 +214,7 @@ def told(fact: Fact) -> str:
         case Approved() | Declined() | Paused() | Resumed() | Aborted():
             said = getattr(fact, "reason", "") or getattr(fact, "note", "")
             return f"{note} {fact.kind} by a person" + (f": {said}" if said else "")
-        case Decided():
+        case Decided() | Overruled():
             return f"{note} decided: {fact.outcome}"
         case Concluded():
             return f"{good} concluded: {fact.outcome}, confirmed by a probe" if fact.revision else ""

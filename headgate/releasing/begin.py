@@ -10,7 +10,7 @@ from pathlib import Path
 from headgate.build import source_digest
 from headgate.bundle import describe
 from headgate.environment import Environment
-from headgate.errors import Conflict, Missing
+from headgate.errors import Conflict, Missing, Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import Decided, Intent, Outcome, Requested
 from headgate.manifest import Manifest, read_manifest
@@ -28,12 +28,22 @@ def begin(plan: Plan, environment: Environment, actor: str, intent: Intent = Int
     plan or model folder, `Conflict` when another release is open.
     """
     refuse_unfit(plan)
+    if plan.environment != environment.name:
+        raise Rejected(
+            f"the plan is for {plan.environment}, and {environment.name} was given to carry it out",
+            "give both the same environment",
+        )
     store = open_store(environment.store)
     manifest, source = asked_for(plan, store)
     model = manifest.model.name
     requested = Requested(plan=plan, source=source, model=model, version=manifest.model.version, intent=intent)
     serving = EnvironmentJournal(store, environment.name, model, actor)
     held = serving.refresh().claim
+    if intent is Intent.ADOPTION and serving.state.topology and not held:
+        raise Conflict(
+            f"{model} serves in {environment.name} already, so there is nothing to adopt",
+            "release the other version: `headgate release`",
+        )
     if held:
         open_one = ReleaseJournal(store, held.release, actor).refresh()
         if open_one.requested and not same_wish(open_one.requested, requested):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from headgate.bundle import describe
 from headgate.errors import Unavailable
-from headgate.lifecycle import Concluded, Decided, Outcome, Quarantined, Reported, Seen, Serving
+from headgate.gates import Answer
+from headgate.lifecycle import Concluded, Decided, Intent, Outcome, Quarantined, Reported, Seen, Serving
 from headgate.releasing.prepare import probe
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.telling import write_report
@@ -20,6 +21,8 @@ def decide(run: Run, outcome: Outcome, reason: str) -> Decided:
     known = desk.journal.refresh().decided
     if known:
         return known
+    if outcome is Outcome.TURNED_BACK and desk.journal.state.began:
+        outcome = Outcome.ROLLED_BACK  # it had traffic already
     fact = Decided(outcome=outcome, reason=reason)
     desk.journal.record(fact)
     return desk.journal.state.decided or fact
@@ -99,16 +102,20 @@ def converge(desk: Desk, topology: Topology | None) -> Concluded:
 def confirm(desk: Desk, topology: Topology) -> None:
     """See with a request through the gateway that the wished bundle answers, and rightly."""
     manifest = describe(desk.store, topology.stable.bundle).manifest
-    probe(desk, topology.stable.bundle, manifest.test.golden)
+    probe(desk, topology.stable.bundle, manifest.test.golden, as_caller=True)
 
 
 def quarantine(desk: Desk) -> None:
-    """What failed never serves here again: a candidate that was rolled back, a stable that was left by hand."""
+    """What failed never serves here again: a candidate whose harm was proven, a stable that was left by hand."""
     state, known = desk.journal.state, desk.serving.refresh().quarantined
     compiled, decided = state.compiled, state.decided
     assert compiled
     assert decided
-    failed = {Outcome.ROLLED_BACK: compiled.bundle, Outcome.RESTORED: compiled.stable}.get(decided.outcome)
+    failed = None
+    if decided.outcome is Outcome.ROLLED_BACK and state.verdict and state.verdict.verdict.answer is Answer.FAIL:
+        failed = compiled.bundle
+    if decided.outcome is Outcome.RESTORED and desk.run.intent is Intent.ROLLBACK:
+        failed = compiled.stable
     if failed and failed not in known:
         fact = Quarantined(bundle=failed, release=desk.run.release, reason=decided.reason)
         desk.serving.record(fact, claim=desk.run.claim)
@@ -117,8 +124,12 @@ def quarantine(desk: Desk) -> None:
 def publish(run: Run) -> Reported:
     """Write the report into the store, once, and let go of the environment."""
     desk = Desk(run)
-    known = desk.journal.refresh().reported
-    if known is None:
-        known = write_report(run)
+    try:
+        reported = desk.journal.refresh().reported or write_report(run)
+    except Unavailable:
+        raise  # it is tried again, and the environment stays ours until then
+    except Exception:
+        desk.serving.free(run.claim)  # a page that cannot be drawn must not hold an environment
+        raise
     desk.serving.free(run.claim)
-    return known
+    return reported

@@ -7,17 +7,20 @@ import time
 from pathlib import Path
 
 from headgate.agreement import column_differences
-from headgate.build import compile_folder, reproducible
+from headgate.build import compile_folder, reproducible, source_digest
 from headgate.bundle import describe, provenance, push, register, versions
 from headgate.checks import planned
 from headgate.checks import run as run_check
-from headgate.errors import Rejected
+from headgate.errors import Rejected, Unavailable
 from headgate.lifecycle import Checked, CheckResult, Compiled, Staged
 from headgate.manifest import Agreement, Golden, Manifest
 from headgate.protocol import answer_columns, request
 from headgate.releasing.run import Desk, Run
-from headgate.releasing.waiting import await_converged, reasons
+from headgate.releasing.waiting import await_ready
 from headgate.topology import Topology, Variant
+
+BUSY = (429, 502, 503, 504)
+"""Answers that say nothing about a model: asking again may get one that does."""
 
 
 def compile_bundle(run: Run) -> Compiled:
@@ -32,6 +35,11 @@ def compile_bundle(run: Run) -> Compiled:
         with tempfile.TemporaryDirectory(prefix="headgate-") as folder:
             layout = Path(folder) / "layout"
             compile_folder(Path(run.plan.model), into=layout, accept_pickle=run.plan.accept_pickle)
+            if source_digest(Path(run.plan.model)) != desk.journal.state.requested_source:
+                raise Rejected(
+                    f"{run.plan.model} has changed since release {run.release} was asked for",
+                    "release it again as it is now",
+                )
             bundle = push(layout, desk.store)
     known = versions(desk.store, run.model).get(run.version, bundle.digest)
     if known != bundle.digest:
@@ -112,26 +120,29 @@ def stage(run: Run) -> Staged:
     revision = desk.serving.wish(topology, because=run.release, claim=run.claim)
     desk.plane.apply(revision, topology)
     load = bundle.manifest.serve.load_seconds
-    status = await_converged(desk.plane, run.model, revision, seconds=load + 120)
-    if status.failed:
-        raise Rejected(
-            f"{compiled.bundle} does not run: {reasons(status)}",
-            "see `headgate logs --of servers`, correct the model, and release it again",
-        )
+    await_ready(desk.plane, run.model, revision, compiled.bundle, seconds=load + 120)
     probed = probe(desk, compiled.bundle, bundle.manifest.test.golden)
     fact = Staged(revision=revision, summary=f"ready in {time.monotonic() - started:.1f} s; {probed}")
     desk.journal.record(fact)
     return fact
 
 
-def probe(desk: Desk, bundle: str, cases: tuple[Golden, ...]) -> str:
-    """Ask a running bundle its first golden request. Raises `Rejected` when the answer is not the known one."""
+def probe(desk: Desk, bundle: str, cases: tuple[Golden, ...], *, as_caller: bool = False) -> str:
+    """Ask a running bundle its first golden request, straight or the way a caller asks.
+
+    Raises `Rejected` when another bundle answers or the answer is not the known one, `Unavailable` when nobody does.
+    """
     model = desk.run.model
     if not cases:
         return "no golden request declared"
     manifest = describe(desk.store, bundle).manifest
     case = cases[0]
-    answer = desk.plane.ask(model, request(manifest.schema_, case.inputs), bundle=bundle)
+    answer = desk.plane.ask(model, request(manifest.schema_, case.inputs), bundle="" if as_caller else bundle)
+    if answer.status in BUSY or not answer.bundle:
+        raise Unavailable(
+            f"{model}: probe `{case.name}` got status {answer.status} from {answer.bundle or 'nobody'}",
+            "it is asked again; if that goes on, see `headgate logs --of servers`",
+        )
     if answer.status != 200 or answer.bundle != bundle:
         raise Rejected(
             f"{model}: probe `{case.name}` got status {answer.status} from {answer.bundle or 'nobody'}: {answer.body}",

@@ -6,7 +6,7 @@ from headgate.bundle import registered
 from headgate.environment import Environment
 from headgate.errors import Missing, Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Aborted, Intent, Seen, Wished
+from headgate.lifecycle import Aborted, Intent, Outcome, Overruled, Seen, Wished
 from headgate.plan import Plan
 from headgate.releasing.begin import begin, resume
 from headgate.releasing.run import Run
@@ -22,8 +22,17 @@ def abort_open_release(environment: Environment, model: str, actor: str, reason:
         return None
     if intent_of(store, held.release, actor) is Intent.ROLLBACK:
         return None  # the same rollback goes on where it stands; another one is refused by the claim
-    ReleaseJournal(store, held.release, actor).record(Aborted(reason=reason))
+    end(ReleaseJournal(store, held.release, actor), reason)
     return resume(held.release, environment, actor)
+
+
+def end(journal: ReleaseJournal, reason: str) -> None:
+    """A person's end for a release that is not concluded, also when another end was decided and not yet carried out."""
+    decided = journal.refresh().decided
+    if decided and decided.outcome is Outcome.PROMOTED:
+        journal.record(Overruled(outcome=Outcome.ABORTED, reason=reason))
+    elif decided is None:
+        journal.record(Aborted(reason=reason))
 
 
 def begin_rollback(environment: Environment, model: str, to: str, actor: str) -> Run:
@@ -40,6 +49,11 @@ def begin_rollback(environment: Environment, model: str, to: str, actor: str) ->
     if held and intent_of(store, held.release, actor) is Intent.ROLLBACK and not to:
         return resume(held.release, environment, actor)
     target = named(store, model, to) if to else before(journal)
+    if target not in stables(journal):
+        raise Rejected(
+            f"{target} never served {model} in {environment.name}, so there is no going back to it",
+            f"choose a bundle of `headgate history {model}`, or release it: `headgate release {target}`",
+        )
     if target in serving.quarantined:
         raise Rejected(
             f"{target} failed in {environment.name} before: {serving.quarantined[target]}",

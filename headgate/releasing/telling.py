@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from headgate.errors import Conflict
 from headgate.evidence import CANDIDATE, SHADOW, STABLE, Evidence
 from headgate.gates import curve
 from headgate.journal import ReleaseJournal
@@ -72,6 +74,6 @@ def write_report(run: Run) -> Reported:
 def stored(store: ObjectStore, body: bytes, kind: str) -> str:
     """Store a document under a key that ends like a file name, so that a browser knows what it is."""
     key = f"reports/{digest_of(body).removeprefix('sha256:')}.{kind}"
-    if not store.exists(key):
+    with suppress(Conflict):  # the same bytes, written before
         store.create(key, body)
     return key

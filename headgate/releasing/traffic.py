@@ -11,7 +11,7 @@ from typing import Any
 from headgate import telemetry
 from headgate.bundle import describe, get_blob, put_blob
 from headgate.environment import Environment
-from headgate.errors import Unavailable
+from headgate.errors import Rejected, Unavailable
 from headgate.evidence import Evidence
 from headgate.files import write_whole
 from headgate.gates import Question, Split, Verdict, judge
@@ -19,7 +19,7 @@ from headgate.journal import utc_now
 from headgate.lifecycle import Began, Judged, Observed, Passed
 from headgate.planes import open_plane
 from headgate.releasing.run import Desk, Run
-from headgate.releasing.waiting import await_converged
+from headgate.releasing.waiting import await_converged, reasons
 from headgate.stores import ObjectStore
 from headgate.strategies import Step, steps_of
 from headgate.telemetry import Cursor
@@ -72,7 +72,10 @@ def shift(run: Run, step: Step) -> Began:
     known = state.beginning_of(step.name)
     if known and known.revision == revision:
         return known
-    await_converged(desk.plane, run.model, revision, seconds=120)
+    load = describe(desk.store, desk.compiled.bundle).manifest.serve.load_seconds
+    status = await_converged(desk.plane, run.model, revision, seconds=load + 120)
+    if status.failed:
+        raise Rejected(f"{step.name} can not be served: {reasons(status)}", "see `headgate logs --of servers`")
     fact = Began(
         step=step.name,
         revision=revision,

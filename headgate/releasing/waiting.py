@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from headgate.errors import Unavailable
+from headgate.errors import Rejected, Unavailable
 from headgate.planes import Plane, PlaneStatus
 
 PAUSE_SECONDS = 0.1
@@ -20,6 +20,31 @@ def await_converged(plane: Plane, model: str, revision: int, *, seconds: float) 
         if time.monotonic() > deadline:
             raise Unavailable(
                 f"revision {revision} of {model} was not true after {seconds:.0f} s: {reasons(status)}",
+                "look at `headgate logs`, then run the same command again",
+            )
+        time.sleep(PAUSE_SECONDS)
+
+
+def await_ready(plane: Plane, model: str, revision: int, bundle: str, *, seconds: float) -> None:
+    """Wait until every wished server of `bundle` is ready, whatever becomes of the others.
+
+    Raises `Rejected` when it cannot run, `Unavailable` when time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        status = plane.status(model)
+        runs = next((variant for variant in status.variants if variant.bundle == bundle), None)
+        if status.revision >= revision and runs:
+            if runs.ready >= runs.wanted:
+                return
+            if status.failed and runs.message:
+                raise Rejected(
+                    f"{bundle} does not run: {runs.message}",
+                    "see `headgate logs --of servers`, correct the model, and release it again",
+                )
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"{bundle} was not ready after {seconds:.0f} s: {reasons(status)}",
                 "look at `headgate logs`, then run the same command again",
             )
         time.sleep(PAUSE_SECONDS)

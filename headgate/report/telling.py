@@ -17,6 +17,7 @@ from headgate.lifecycle import (
     Judged,
     Observed,
     Outcome,
+    Overruled,
     Passed,
     Paused,
     Reported,
@@ -44,7 +45,7 @@ def tell(fact: Fact) -> str:
             return tell_check(fact.result)
         case Staged() | Began() | Observed() | Judged() | Passed():
             return tell_step(fact)
-        case Decided():
+        case Decided() | Overruled():
             return f"{fact.outcome}: {fact.reason}"
         case Concluded():
             return f"{fact.outcome}; " + (f"{short(fact.serving)} serves" if fact.serving else "nothing serves")

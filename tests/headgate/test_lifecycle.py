@@ -28,6 +28,7 @@ from headgate.lifecycle import (
     Freed,
     Judged,
     Outcome,
+    Overruled,
     Passed,
     Paused,
     Phase,
@@ -155,3 +156,10 @@ def test_what_an_environment_serves_follows_from_facts(facts: list[EnvironmentFa
     for seq, fact in enumerate(facts, start=1):
         serving = serving.after(seq, ENVIRONMENT_FACT.validate_json(ENVIRONMENT_FACT.dump_json(fact)))
     assert serving == state
+
+
+def test_a_person_overrules_a_decision_that_is_not_carried_out() -> None:
+    """C-46: a promotion that the plane cannot make true does not hold the environment for ever."""
+    release = release_of([REQUESTED, COMPILED, DECIDED, Overruled(outcome=Outcome.ABORTED, reason="it never loads")])
+    assert release.decided == Decided(outcome=Outcome.ABORTED, reason="it never loads")
+    assert release.phase is Phase.DECIDED
