@@ -24,7 +24,7 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = Path(__file__).resolve().parent / "co2"
 VERSIONS = {"v1": "promoted", "v2": "promoted", "v3": "rolled back", "v4": "rolled back"}
-RATE = 400
+RATE = 500
 """Live requests per second, each with a routing key of its own."""
 BOUND_SECONDS = 900
 """The load ends by itself after this long, whatever happens to this program."""

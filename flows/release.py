@@ -47,7 +47,7 @@ def walk(run: Run) -> tuple[Outcome, str]:
         move = bake(run, step)
         if move.act is Act.END and move.outcome:
             return move.outcome, move.reason
-    proven = "every gate proved its margin" if steps else "there was nothing to compare it with"
+    proven = "every gate proved its margin" if steps else "there was nothing to prove it against"
     return Outcome.PROMOTED, f"every check passed, and {proven}"
 
 

@@ -85,3 +85,11 @@ def open_plane(environment: Environment, *, start: bool = False) -> Plane:
     if start:
         local.up(environment)
     return local.LocalPlane(environment)
+
+
+def revive(environment: Environment) -> None:
+    """Start again what was killed of the plane of `environment`; one that was brought down stays down."""
+    if environment.plane == "local":
+        from headgate.planes import local  # noqa: PLC0415 - as above
+
+        local.revive(environment)

@@ -17,7 +17,7 @@ from headgate.files import write_whole
 from headgate.gates import Question, Split, Verdict, judge
 from headgate.journal import utc_now
 from headgate.lifecycle import Began, Judged, Observed, Passed
-from headgate.planes import open_plane
+from headgate.planes import revive
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged, reasons
 from headgate.stores import ObjectStore
@@ -147,7 +147,7 @@ class Watch:
         try:
             if now - self.plane_seen_at > timedelta(seconds=PLANE_SECONDS):
                 self.plane_seen_at = now
-                self._keep_plane_alive()
+                revive(self.run.environment)
             seen = telemetry.look(
                 self.run.environment.folder, self.run.model, self.cursor, now=now, schema=self._outputs
             )
@@ -158,13 +158,6 @@ class Watch:
         self.unsaved = self.unsaved.merge(news)
         self.cursor, self.watermark, self.late = seen.cursor, seen.watermark, self.late + seen.late
         return ""
-
-    def _keep_plane_alive(self) -> None:
-        """A plane whose supervisor was killed serves on, but nobody restarts what dies: start it again."""
-        try:
-            self.desk.plane.status(self.run.model)
-        except Unavailable:
-            open_plane(self.run.environment, start=True).status(self.run.model)
 
     @cached_property
     def _outputs(self) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from headgate.environment import Environment
 from headgate.planes.local.client import LocalPlane
-from headgate.planes.local.running import Up, down, log_files, up
+from headgate.planes.local.running import Up, down, log_files, revive, up
 
-__all__ = ["LocalPlane", "Up", "down", "log_files", "serve_forever", "up"]
+__all__ = ["LocalPlane", "Up", "down", "log_files", "revive", "serve_forever", "up"]
 
 
 def serve_forever(environment: Environment) -> None:

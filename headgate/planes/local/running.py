@@ -146,6 +146,13 @@ def present(environment: Environment, layout: Layout) -> Supervisor | None:
     return running
 
 
+def revive(environment: Environment) -> None:
+    """Bring up an environment whose supervisors were all killed; `down` removes their record, and that is respected."""
+    layout = Layout(environment)
+    if layout.supervisor_record.exists() and present(environment, layout) is None:
+        up(environment)
+
+
 def supervisors_now(environment: Environment) -> list[Identity]:
     """Every supervisor of this environment in the background, also one that waits, as their command lines say."""
     words = supervisor_command(environment)[2:7]
