@@ -62,8 +62,9 @@ def evaluate(suite: Suite, rows: pandas.DataFrame) -> list[Finding]:
         ProgressBarsConfig,
     )
 
-    # it sets itself to INFO, to name a temporary folder that concerns nobody
-    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
+    # they say where a temporary folder is and what was loaded, which concerns nobody; one sets its own level
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     quiet = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(),
         analytics_enabled=False,

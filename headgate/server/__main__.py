@@ -113,7 +113,8 @@ async def loaded(pool: Pool, stopped: asyncio.Event) -> bool:
         start.result()
         return True
     start.cancel()
-    await asyncio.gather(start, return_exceptions=True)
+    # bounded: a start that is cancelled while its process is being made may wait for news that never come
+    await asyncio.wait({start}, timeout=2)
     return False
 
 
@@ -146,4 +147,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    # At once: what the interpreter tidies up on its way out may complain after our last line, or wait.
+    sys.stderr.flush()
+    os._exit(code)
