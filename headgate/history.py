@@ -8,7 +8,8 @@ from typing import Any
 
 from headgate.bundle import Bundle
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import ENVIRONMENT_FACT, Outcome, Phase, Seen, Wished
+from headgate.lifecycle import Outcome, Phase
+from headgate.serving import ENVIRONMENT_FACT, Seen, Wished
 from headgate.stores import ObjectStore
 from headgate.topology import Topology
 from headgate.values import Value

@@ -8,18 +8,8 @@ from datetime import UTC, datetime
 
 from headgate.errors import Conflict
 from headgate.ledger import Entry, Ledger
-from headgate.lifecycle import (
-    ENVIRONMENT_FACT,
-    FACT,
-    Claimed,
-    Entered,
-    EnvironmentFact,
-    Fact,
-    Freed,
-    Release,
-    Serving,
-    Wished,
-)
+from headgate.lifecycle import FACT, Entered, Fact, Release
+from headgate.serving import ENVIRONMENT_FACT, Claimed, EnvironmentFact, Freed, Serving, Wished
 from headgate.stores import ObjectStore
 from headgate.topology import Topology
 

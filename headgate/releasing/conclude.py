@@ -5,11 +5,12 @@ from __future__ import annotations
 from headgate.bundle import describe
 from headgate.errors import Unavailable
 from headgate.gates import Answer
-from headgate.lifecycle import Concluded, Decided, Intent, Outcome, Quarantined, Reported, Seen, Serving
+from headgate.lifecycle import Concluded, Decided, Intent, Outcome, Reported
 from headgate.releasing.prepare import probe
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.telling import write_report
 from headgate.releasing.waiting import await_converged, reasons
+from headgate.serving import Quarantined, Seen, Serving
 from headgate.strategies import promoted
 from headgate.topology import Topology, Variant
 from headgate.walk import Act, Move, stopped

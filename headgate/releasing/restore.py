@@ -6,10 +6,11 @@ from headgate.bundle import registered
 from headgate.environment import Environment
 from headgate.errors import Missing, Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Aborted, Intent, Outcome, Overruled, Seen, Wished
+from headgate.lifecycle import Aborted, Intent, Outcome, Overruled
 from headgate.plan import Plan
 from headgate.releasing.begin import begin, resume
 from headgate.releasing.run import Run
+from headgate.serving import Seen, Wished
 from headgate.stores import ObjectStore, open_store
 from headgate.topology import Digest
 

@@ -8,10 +8,11 @@ from functools import cached_property
 from headgate.environment import Environment
 from headgate.errors import Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Claimed, Compiled, Intent, Outcome
+from headgate.lifecycle import Compiled, Intent, Outcome
 from headgate.plan import Plan
 from headgate.planes import Plane, open_plane
 from headgate.runtime import Subject, materialise
+from headgate.serving import Claimed
 from headgate.stores import ObjectStore, open_store
 from headgate.topology import Digest
 from headgate.values import Value

@@ -10,8 +10,9 @@ from headgate.audit import audit, evidence_in, needed
 from headgate.bundle import put_blob
 from headgate.errors import Missing
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Claimed, Compiled, Observed, Requested, Seen
+from headgate.lifecycle import Compiled, Observed, Requested
 from headgate.plan import Plan
+from headgate.serving import Claimed, Seen
 from headgate.stores.memory import MemoryStore
 from headgate.topology import Topology, Variant
 from headgate.values import digest_of

@@ -11,9 +11,10 @@ from headgate.bundle import Bundle
 from headgate.bundle.oci import BundleFile
 from headgate.history import differences, environments_in, history, models_in, releases_in, served_at, tell
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Claimed, Decided, Outcome, Phase, Requested, Seen
+from headgate.lifecycle import Decided, Outcome, Phase, Requested
 from headgate.manifest import Manifest
 from headgate.plan import Plan
+from headgate.serving import Claimed, Seen
 from headgate.stores.memory import MemoryStore
 from headgate.topology import Topology, Variant
 from headgate.values import digest_of

@@ -9,8 +9,9 @@ import pytest
 
 from headgate.errors import Conflict
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Claimed, Compiled, Paused, Requested, Seen
+from headgate.lifecycle import Compiled, Paused, Requested
 from headgate.plan import Plan
+from headgate.serving import Claimed, Seen
 from headgate.stores import ObjectStore
 from headgate.stores.memory import MemoryStore
 from headgate.topology import Topology, Variant

@@ -10,38 +10,31 @@ from hypothesis import strategies as st
 
 from headgate.gates import Answer, Question, Verdict
 from headgate.lifecycle import (
-    ENVIRONMENT_FACT,
     FACT,
     Aborted,
     Approved,
     Began,
     Checked,
     CheckResult,
-    Claimed,
     Compiled,
     Concluded,
     Decided,
     Declined,
     Entered,
-    EnvironmentFact,
     Fact,
-    Freed,
     Judged,
     Outcome,
     Overruled,
     Passed,
     Paused,
     Phase,
-    Quarantined,
     Requested,
     Resumed,
-    Seen,
-    Serving,
     Staged,
-    Wished,
     release_of,
 )
 from headgate.plan import Plan
+from headgate.serving import ENVIRONMENT_FACT, Claimed, EnvironmentFact, Freed, Quarantined, Seen, Serving, Wished
 from headgate.topology import Topology, Variant
 
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64

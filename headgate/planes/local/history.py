@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from headgate.environment import Environment
 from headgate.ledger import Ledger
-from headgate.lifecycle import ENVIRONMENT_FACT, Wished
 from headgate.planes.wishes import Wish
+from headgate.serving import ENVIRONMENT_FACT, Wished
 from headgate.stores import open_store
 
 

@@ -1,0 +1,87 @@
+"""What can happen to one model in one environment, and what serves as a result. A pure fold over facts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from headgate.topology import Digest, Topology
+from headgate.values import Value
+
+
+class Claimed(Value):
+    """This release may change the environment until it frees it; it holds while the release sleeps."""
+
+    kind: Literal["claimed"] = "claimed"
+    release: str
+    attempt: int = 1
+    """Which attempt of it; older ones must stop."""
+
+
+class Freed(Value):
+    """The release no longer holds the environment."""
+
+    kind: Literal["freed"] = "freed"
+    release: str
+
+
+class Wished(Value):
+    """The topology to make true; the sequence number of this entry is its revision. None: run nothing."""
+
+    kind: Literal["wished"] = "wished"
+    topology: Topology | None
+    because: str
+    """The release, rollback or adoption that wishes it."""
+
+
+class Seen(Value):
+    """The plane was seen to serve this revision."""
+
+    kind: Literal["seen"] = "seen"
+    revision: int
+    serving: Digest | None
+
+
+class Quarantined(Value):
+    """This bundle failed here and never serves here again."""
+
+    kind: Literal["quarantined"] = "quarantined"
+    bundle: Digest
+    release: str
+    reason: str
+
+
+EnvironmentFact = Annotated[Claimed | Freed | Wished | Seen | Quarantined, Field(discriminator="kind")]
+ENVIRONMENT_FACT: TypeAdapter[EnvironmentFact] = TypeAdapter(EnvironmentFact)
+
+
+class Serving(Value):
+    """What one environment does for one model: what its facts add up to."""
+
+    claim: Claimed | None = None
+    """The open release and its newest attempt, if any."""
+    revision: int = 0
+    topology: Topology | None = None
+    """The last wish."""
+    because: str = ""
+    """Who wished it."""
+    seen: int = 0
+    """The last revision that was seen to serve."""
+    quarantined: dict[str, str] = {}
+    """Bundle digest to reason."""
+
+    def after(self, seq: int, fact: EnvironmentFact) -> Serving:
+        """The state once `fact`, entry number `seq`, has happened too."""
+        match fact:
+            case Claimed():
+                return self.model_copy(update={"claim": fact})
+            case Freed():
+                held = self.claim is not None and self.claim.release == fact.release
+                return self.model_copy(update={"claim": None if held else self.claim})
+            case Wished():
+                return self.model_copy(update={"revision": seq, "topology": fact.topology, "because": fact.because})
+            case Seen():
+                return self.model_copy(update={"seen": max(self.seen, fact.revision)})
+            case Quarantined():
+                return self.model_copy(update={"quarantined": {**self.quarantined, fact.bundle: fact.reason}})
