@@ -24,7 +24,10 @@ FRACTIONS = (0.03, 0.1, 0.2, 0.4, 0.7)
 @lru_cache(maxsize=256)
 def log_factors(weight: float, margin: float) -> tuple[tuple[float, float, float], ...]:
     """Per fraction: what a failure of the candidate, a failure of stable, and a unit without one add."""
-    bets = [fraction / (1 / weight - margin) for fraction in FRACTIONS]
+    largest = 1 / weight - margin
+    if not 0 < largest < math.inf:  # a weight next to 0 or 1, beyond what the numbers can hold
+        return ((0.0, 0.0, 0.0),) * len(FRACTIONS)
+    bets = [fraction / largest for fraction in FRACTIONS]
     return tuple(
         (
             math.log1p(bet * (margin - 1 / weight)),
@@ -47,17 +50,22 @@ class BelowDifference:
     margin: float
     """Difference of failing shares, in (0, 1]."""
     log_wealth: tuple[float, ...] = (0.0,) * len(FRACTIONS)
+    phi: float = 1.0
+    """Over-dispersion of the failures, >= 1, that every log factor is divided by; 1 is exact."""
 
     def after(self, *, units: int, candidate: int, stable: int, weight: float) -> BelowDifference:
-        """The bet after one block. `units` may be fewer than the failures: those are of keys counted earlier."""
-        if not 0 < weight < 1:
+        """The bet after one block. `units` may be fewer than the failures: those are of keys counted earlier.
+
+        Negative counts say nothing.
+        """
+        if not (0 < weight < 1 and units >= 0 and candidate >= 0 and stable >= 0):
             return self
         without = units - candidate - stable
         wealth = tuple(
-            log + candidate * lose + stable * win + without * quiet
+            log + (candidate * lose + stable * win + without * quiet) / self.phi
             for log, (lose, win, quiet) in zip(self.log_wealth, log_factors(weight, self.margin), strict=True)
         )
-        return BelowDifference(self.margin, wealth)
+        return BelowDifference(self.margin, wealth, self.phi)
 
     @property
     def log_e(self) -> float:

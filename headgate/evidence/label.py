@@ -12,16 +12,17 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from headgate.evidence.mixture import log_add, log_mean
+from headgate.evidence.restarts import Restarts
 
 RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
-"""Failure ratios candidate : stable that are bet on, with equal stakes."""
-AT_START = 0.8
-"""Share of the money that is in play from the start; the rest comes in evenly, minute by minute."""
+"""Failure ratios candidate : stable that are bet on, with equal stakes, as multiples of what is tolerated. Closer ones
+find small harm with fewer failures; each further one costs the others a share of the stake."""
 
 
 def log_ratio(candidate: int, failures: int, weight: float, ratio: float, null: float = 1.0) -> float:
     """Log likelihood ratio of the labels of `failures` failures, `candidate` of them the candidate's.
+
+    x log(r / r0) - m [log(1 + w (r - 1)) - log(1 + w (r0 - 1))], for x of m failures, ratio r and null r0.
 
     Args:
         candidate: failures with the candidate's label.
@@ -48,11 +49,17 @@ def log_factors(weight: float, ratio: float, null: float) -> tuple[float, float]
     )
 
 
+@lru_cache(maxsize=1024)
+def factors_of_all(weight: float, null: float) -> tuple[tuple[float, float], ...]:
+    """`log_factors` of every ratio that is bet on."""
+    return tuple([log_factors(weight, null * ratio, null) for ratio in RATIOS])
+
+
 @dataclass(frozen=True, slots=True)
 class Harm:
     """The bet that the candidate fails more often. Reaches 1 / alpha with chance <= alpha when it does not.
 
-    >>> harm = Harm(start=0, minutes=60)
+    >>> harm = Harm.begin(start=0, minutes=60)
     >>> abs(harm.log_e) < 1e-12
     True
     >>> burst = harm.after(5, candidate=9, failures=9, weight=0.05)
@@ -60,36 +67,32 @@ class Harm:
     (15.38, 10.0)
     """
 
-    start: int
-    """First judged second."""
-    minutes: int
-    """How long the release may last; money left comes in evenly over this time."""
-    log_wealth: tuple[float, ...] = (math.log(AT_START),) * len(RATIOS)
-    """Natural logarithm of the money of each ratio's bet that is in play."""
-    spent: int = 0
-    """Minutes whose money is in play."""
+    restarts: Restarts
+    phi: float = 1.0
+    """Over-dispersion of the labels, >= 1, that every log likelihood ratio is divided by; 1 is exact. Larger forgives
+    an arm its own bursts and needs as many times more failures."""
+    null: float = 1.0
+    """Failure ratio that is tolerated. Larger forgives a small known cost and finds less."""
+
+    @classmethod
+    def begin(cls, *, start: int, minutes: int, phi: float = 1.0, null: float = 1.0) -> Harm:
+        """Before the first block; `start` is the first judged second, `minutes` how long it may take."""
+        return cls(Restarts.begin(len(RATIOS), start=start, minutes=minutes), phi, null)
 
     def after(self, second: int, *, candidate: int, failures: int, weight: float) -> Harm:
-        """The bet after one block. The money of minutes that began by `second` was put in before it."""
-        minute = min(max((second - self.start) // 60, self.spent), self.minutes)
-        wealth = self.log_wealth
-        if minute > self.spent:
-            due = math.log((1 - AT_START) * (minute - self.spent) / self.minutes)
-            wealth = tuple(log_add(log, due) for log in wealth)
-        if failures and 0 < weight < 1:
-            wealth = tuple(
-                log + log_ratio(candidate, failures, weight, ratio) for log, ratio in zip(wealth, RATIOS, strict=True)
-            )
-        return Harm(self.start, self.minutes, wealth, minute)
+        """The bet after one block. Counts that cannot be (negative, or a part above its whole) say nothing."""
+        gains = None
+        if 0 <= candidate <= failures and failures and 0 < weight < 1:
+            phi = self.phi
+            gains = [(candidate * gain - failures * cost) / phi for gain, cost in factors_of_all(weight, self.null)]
+        return Harm(self.restarts.after(second, gains), self.phi, self.null)
 
     @property
     def log_e(self) -> float:
         """Natural logarithm of all money, the part not yet in play included."""
-        left = (1 - AT_START) * (self.minutes - self.spent) / self.minutes
-        share = 1 / len(RATIOS)
-        return log_mean([*self.log_wealth, 0.0], [*(share for _ in RATIOS), left])
+        return self.restarts.log_e
 
     @property
     def worst(self) -> float:
-        """The ratio whose bet earned most."""
-        return RATIOS[self.log_wealth.index(max(self.log_wealth))]
+        """The failure ratio whose bet earned most."""
+        return self.null * RATIOS[self.restarts.best]

@@ -33,17 +33,22 @@ class BelowRatio:
 
     margin: float
     log_wealth: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    phi: float = 1.0
+    """Over-dispersion of the labels, >= 1, that every log likelihood ratio is divided by; 1 is exact."""
 
     def after(self, *, candidate: int, failures: int, weight: float, untouched: float) -> BelowRatio:
-        """The bet after one block; `untouched` is the share of keys that had not failed before it."""
-        if not failures:
+        """The bet after one block; `untouched` is the share of keys that had not failed before it.
+
+        Counts that cannot be (negative, or a part above its whole) say nothing.
+        """
+        if not (0 <= candidate <= failures and failures and 0 < weight < 1):
             return self
         null, *alternatives = self.odds(untouched)
         one, two, three = (
-            log + log_ratio(candidate, failures, weight, min(alternative, null), null)
+            log + log_ratio(candidate, failures, weight, min(alternative, null), null) / self.phi
             for log, alternative in zip(self.log_wealth, alternatives, strict=True)
         )
-        return BelowRatio(self.margin, (one, two, three))
+        return BelowRatio(self.margin, (one, two, three), self.phi)
 
     def odds(self, untouched: float = 1.0) -> tuple[float, float, float, float]:
         """Odds of the candidate's label at equal weights: at the margin, and under the three alternatives."""

@@ -49,7 +49,9 @@ class Wealth:
     def begin(cls, *, start: int, horizon_seconds: float, margins: Margins) -> Wealth:
         """Before the first block; `start` is the first judged second, `horizon_seconds` how long it may take."""
         minutes = max(1, math.ceil(min(horizon_seconds, 1e9) / 60))
-        return cls(Harm(start, minutes), BelowRatio(margins.ratio), BelowDifference(margins.difference))
+        return cls(
+            Harm.begin(start=start, minutes=minutes), BelowRatio(margins.ratio), BelowDifference(margins.difference)
+        )
 
     def after(self, block: Block) -> Wealth:
         """The bets after one more block; each factor was fixed before the block was seen."""

@@ -50,7 +50,7 @@ def test_a_label_bet_wins_nothing_from_a_candidate_that_is_no_worse(weight, fail
 def test_harm_is_fair_over_steps_of_any_weight_and_restarts(first, second, gap):
     total = 0.0
     for one, two in itertools.product(range(4), range(3)):
-        harm = Harm(start=0, minutes=3).after(0, candidate=one, failures=3, weight=first)
+        harm = Harm.begin(start=0, minutes=3).after(0, candidate=one, failures=3, weight=first)
         harm = harm.after(gap, candidate=two, failures=2, weight=second)
         total += binomial(one, 3, first) * binomial(two, 2, second) * math.exp(harm.log_e)
     assert total == pytest.approx(1)
