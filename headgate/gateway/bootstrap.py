@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from headgate.gateway import HOST, KEY_HEADER, METADATA, REQUEST_ID, Document, Doors
+from headgate.gateway import (
+    HOST,
+    INVALID_HEADER,
+    KEY_HEADER,
+    METADATA,
+    REQUEST_ID,
+    SLICE_HEADER,
+    Document,
+    Doors,
+)
 from headgate.gateway.clusters import API, file_source
 from headgate.gateway.routes import LIVE, ROUTES
 
@@ -10,6 +19,10 @@ BOOTSTRAP_FILE = "bootstrap.json"
 CLUSTERS_FILE = "clusters.json"
 ROUTES_FILE = "routes.json"
 ACCESS_LOG = "access.jsonl"
+SLICE_LIMIT = 400
+"""Characters of a caller's labels that are logged: more than all that count can have."""
+REASON_LIMIT = 200
+"""Characters of the reason why an answer is invalid."""
 NOBODY = {"address_prefix": "255.255.255.255", "prefix_len": 32}
 """No caller comes from here. Left empty, Envoy takes loopback for inside and obeys callers' x-envoy-* headers."""
 
@@ -99,6 +112,10 @@ def access_log(path: str) -> Document:
         "flags": f"%RESPONSE_FLAGS%{nothing}",
         "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
         "mirrored": f"%METADATA(ROUTE:{METADATA}:mirrored)%",
+        "slice": f"%REQ({SLICE_HEADER}):{SLICE_LIMIT}%{nothing}",
+        "host": f"%UPSTREAM_HOST%{nothing}",
+        "invalid": f"%RESP({INVALID_HEADER}):{REASON_LIMIT}%{nothing}",
+        "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
         "ms": "%DURATION%",
     }
     return {

@@ -12,7 +12,16 @@ import re
 from collections.abc import Iterable
 
 from headgate.errors import Rejected
-from headgate.gateway import KEY_HEADER, METADATA, REQUEST_ID, Document, Served, weights
+from headgate.gateway import (
+    ASSIGNED_HEADER,
+    KEY_HEADER,
+    METADATA,
+    REQUEST_ID,
+    REVISION_HEADER,
+    Document,
+    Served,
+    weights,
+)
 from headgate.gateway.clusters import API, OUTCOME_HEADER, Role, chain, entry_name, falls_back, pools
 from headgate.topology import Topology
 
@@ -72,11 +81,16 @@ def live_route(served: Served, match: Document, *, mirrored: bool) -> Document:
     if mirrored:
         action["request_mirror_policies"] = [{"cluster": pools(topology)[Role.CANDIDATE].shadow}]
     noted = {"model": topology.model, "rev": served.revision, "mirrored": mirrored}
+    answered = {REVISION_HEADER: str(served.revision), ASSIGNED_HEADER: f"%METADATA(CLUSTER:{METADATA}:assigned)%"}
     return {
         "name": f"{LIVE}{topology.model}",
         "match": match,
         "route": action,
         "metadata": {"filter_metadata": {METADATA: noted}},
+        "response_headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in answered.items()
+        ],
     }
 
 

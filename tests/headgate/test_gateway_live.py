@@ -246,7 +246,7 @@ def test_the_log_line_is_as_promised(gate: Gate, good: Upstream) -> None:
     gate.serve("line", {A: (good.port,)}, rev=9)
     assert gate.envoy.record
     doors = gate.envoy.record.doors
-    gate.ask("line", 1, key='quo"te\\')
+    gate.ask("line", 1, key='quo"te\\', **{"x-headgate-slice": "region=eu,tier=gold"})
     gate.ask("line", 2, door="probe")
     assert gate.ask("unknown", 1)[0].status_code == 404
     assert httpx.get(f"http://127.0.0.1:{doors.traffic}/v2/models/line/ready", trust_env=False).status_code == 200
@@ -256,7 +256,10 @@ def test_the_log_line_is_as_promised(gate: Gate, good: Upstream) -> None:
     assert last["key"] == "last"
     assert datetime.fromisoformat(first.pop("t")).tzinfo == UTC
     assert len(first.pop("id")) == 36
-    assert isinstance(first.pop("ms"), int | float)
+    ms, us = first.pop("ms"), first.pop("us")
+    assert isinstance(us, int)
+    assert abs(us - 1000 * ms) <= 1000
+    assert (last["slice"], last["invalid"]) == ("", "")
     assert first == {
         "key": 'quo"te\\',
         "model": "line",
@@ -268,7 +271,90 @@ def test_the_log_line_is_as_promised(gate: Gate, good: Upstream) -> None:
         "flags": "-",
         "attempts": 1,
         "mirrored": False,
+        "slice": "region=eu,tier=gold",
+        "host": f"127.0.0.1:{good.port}",
+        "invalid": "",
     }
+
+
+SLICES = {  # what a caller sends: what is logged
+    "labels":         (b"a=1,b=2",         "a=1,b=2"),
+    "nothing":        (b"",                ""),
+    "no ASCII":       (b"caf\xe9=\xff",    "caf\u00e9=\u00ff"),
+    "no JSON":        (b'\\"},{',          '\\"},{'),
+    "more than fits": (b"a=" + b"b" * 500, "a=" + "b" * 398),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "logged"), SLICES.values(), ids=SLICES)
+def test_whatever_a_caller_names_its_slice_is_one_field_of_one_line(
+    gate: Gate, good: Upstream, sent: bytes, logged: str
+) -> None:
+    gate.serve("slice", {A: (good.port,)})
+    before = len(gate.lines("slice", 0))
+    assert gate.envoy.record
+    address = f"http://127.0.0.1:{gate.envoy.record.doors.traffic}/v2/models/slice/infer"
+    httpx.post(address, headers=[(b"x-headgate-slice", sent)], trust_env=False)
+    (line,) = gate.lines("slice", before + 1)[before:]
+    assert line["slice"] == logged
+
+
+def told(answers: list[httpx.Response]) -> set[tuple[str, str]]:
+    """Revision and assigned variant, as callers hear them."""
+    return {(answer.headers["x-headgate-revision"], answer.headers["x-headgate-assigned"]) for answer in answers}
+
+
+def test_a_caller_hears_who_was_to_answer_also_when_somebody_else_did(gate: Gate, good: Upstream) -> None:
+    """And from nobody but the gateway: neither a caller nor a server can say something else."""
+    forged = {"x-headgate-revision": "99", "x-headgate-assigned": "somebody"}
+    with upstream(500) as bad, upstream(200, headers=forged) as liar:
+        ports = {A: (liar.port,), B: (bad.port,)}
+        gate.serve("told", ports, candidate=Variant(bundle=B), weight=0.5, salt="s", rev=7)
+        answers = gate.ask("told", 40, **forged)
+        lines = gate.lines("told", 40)
+    assert told(answers) == {("7", "stable"), ("7", "candidate")}
+    assert [answer.headers["x-headgate-assigned"] for answer in answers] == [line["assigned"] for line in lines]
+    assert {len(answer.headers.get_list("x-headgate-assigned")) for answer in answers} == {1}
+
+
+def test_a_caller_hears_it_from_the_gateway_itself_too(gate: Gate, good: Upstream) -> None:
+    """Nobody is there, or nobody answers in time; and in a step without a share."""
+    gate.serve("told-nobody", {}, candidate=Variant(bundle=B), weight=0.5, salt="s", rev=3)
+    answers = gate.ask("told-nobody", 20)
+    assert statuses(answers) == {503: 20}
+    assert told(answers) == {("3", "stable"), ("3", "candidate")}
+    with upstream(delay=5) as hung:
+        gate.serve("told-late", {A: (hung.port,)}, timeout=0.1, rev=4)
+        answers = gate.ask("told-late", 1)
+    assert (statuses(answers), told(answers)) == ({504: 1}, {("4", "stable")})
+    gate.serve("told-shadow", {A: (good.port,), B: (good.port,)}, candidate=Variant(bundle=B), mirror=1.0, rev=5)
+    assert told(gate.ask("told-shadow", 5)) == {("5", "stable")}
+
+
+def test_an_invalid_answer_is_logged_with_its_reason_and_reaches_the_caller(gate: Gate, good: Upstream) -> None:
+    """Only the answer that the caller got counts, and a caller's own header of that name is nothing."""
+    why = {"x-headgate-invalid": "outputs.y[0] is above the maximum 2 " + "." * 300}
+    with upstream(200, headers=why) as wrong, upstream(500, headers=why) as bad:
+        for model, port in (("invalid", wrong.port), ("invalid-failed", bad.port)):
+            ports = {A: (good.port,), B: (port,)}
+            gate.serve(model, ports, candidate=Variant(bundle=B), weight=0.5, salt="s")
+            answers = gate.ask(model, 20, **{"x-headgate-invalid": "the caller"})
+            assert statuses(answers) == {200: 20}
+            marked = {line["assigned"]: line["invalid"] for line in gate.lines(model, 20)}
+            short = why["x-headgate-invalid"][:200] if model == "invalid" else ""
+            assert marked == {"stable": "", "candidate": short}
+            assert {"x-headgate-invalid" in answer.headers for answer in answers} == {False, model == "invalid"}
+
+
+def test_a_caller_that_left_has_no_duration(gate: Gate) -> None:
+    with upstream(delay=2) as slow:
+        gate.serve("left", {A: (slow.port,)})
+        assert gate.envoy.record
+        address = f"http://127.0.0.1:{gate.envoy.record.doors.traffic}/v2/models/left/infer"
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(address, timeout=0.2, trust_env=False)
+        (line,) = gate.lines("left", 1)
+    assert (line["flags"], "us" in line) == ("DC", False)
 
 
 def test_callers_can_not_steer_the_gateway(gate: Gate, good: Upstream) -> None:

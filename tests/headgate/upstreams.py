@@ -11,15 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Upstream(ThreadingHTTPServer):
-    """Answers every request with one status after a delay, and remembers what it was sent."""
+    """Answers every request with one status and its headers after a delay, and remembers what it was sent."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, status: int, delay: float) -> None:
+    def __init__(self, status: int, delay: float, headers: dict[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.status = status
         self.delay = delay
+        self.headers = headers
         self.seen: list[dict[str, str]] = []
 
     @property
@@ -41,7 +42,8 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(self.server.delay)
         body = json.dumps({"by": self.server.port}).encode()
         self.send_response(self.server.status)
-        self.send_header("content-length", str(len(body)))
+        for name, value in {"content-length": str(len(body)), **self.server.headers}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -52,9 +54,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def upstream(status: int = 200, delay: float = 0.0) -> Iterator[Upstream]:
+def upstream(status: int = 200, delay: float = 0.0, headers: dict[str, str] | None = None) -> Iterator[Upstream]:
     """A server that runs as long as the test."""
-    server = Upstream(status, delay)
+    server = Upstream(status, delay, headers or {})
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield server
