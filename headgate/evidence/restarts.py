@@ -28,7 +28,7 @@ class Restarts:
     True
     >>> won = begun.after(5, [3.0, -1.0])
     >>> round(won.log_e, 2), won.best
-    (2.14, 0)
+    (2.13, 0)
     """
 
     start: int
