@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from headgate.gateway import (
     HOST,
-    INVALID_HEADER,
     KEY_HEADER,
     METADATA,
     REQUEST_ID,
@@ -14,6 +13,7 @@ from headgate.gateway import (
 )
 from headgate.gateway.clusters import API, file_source
 from headgate.gateway.routes import LIVE, ROUTES
+from headgate.server.bounds import INVALID_HEADER, LONGEST_REASON
 
 BOOTSTRAP_FILE = "bootstrap.json"
 CLUSTERS_FILE = "clusters.json"
@@ -21,8 +21,6 @@ ROUTES_FILE = "routes.json"
 ACCESS_LOG = "access.jsonl"
 SLICE_LIMIT = 400
 """Characters of a caller's labels that are logged: more than all that count can have."""
-REASON_LIMIT = 200
-"""Characters of the reason why an answer is invalid."""
 NOBODY = {"address_prefix": "255.255.255.255", "prefix_len": 32}
 """No caller comes from here. Left empty, Envoy takes loopback for inside and obeys callers' x-envoy-* headers."""
 
@@ -114,7 +112,7 @@ def access_log(path: str) -> Document:
         "mirrored": f"%METADATA(ROUTE:{METADATA}:mirrored)%",
         "slice": f"%REQ({SLICE_HEADER}):{SLICE_LIMIT}%{nothing}",
         "host": f"%UPSTREAM_HOST%{nothing}",
-        "invalid": f"%RESP({INVALID_HEADER}):{REASON_LIMIT}%{nothing}",
+        "invalid": f"%RESP({INVALID_HEADER}):{LONGEST_REASON}%{nothing}",
         "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
         "ms": "%DURATION%",
     }

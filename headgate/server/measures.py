@@ -1,4 +1,4 @@
-"""What a model server tells Prometheus. Labels are bounded: one model and bundle, six classes of answers."""
+"""What a model server tells Prometheus. Labels are bounded: one model and bundle, seven classes of answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 OUTCOMES = {
     "good": "answered",
+    "invalid": "answered, beyond the bounds that the model declares (200)",
     "refused": "the caller's mistake (4xx)",
     "failed": "the model raised, died or broke its schema (500)",
     "late": "the deadline passed (504)",

@@ -12,6 +12,7 @@ from headgate import exchange
 from headgate.errors import HeadgateError, ModelFailed, Unavailable
 from headgate.launch import Launch, how_it_ended
 from headgate.manifest import Manifest
+from headgate.server.bounds import unbounded
 from headgate.server.process import Process
 
 LONGEST_PAUSE = 5.0  # seconds between two starts of a worker that keeps failing
@@ -50,6 +51,7 @@ class Pool:
     ) -> None:
         self.launch = launch
         self.manifest = manifest
+        self.schema = unbounded(manifest.schema_)
         self.watcher = watcher
         self.size = size
         self.queue = queue
@@ -122,7 +124,7 @@ class Pool:
                 reason = error.message
 
     async def ask(self, inputs: dict[str, list[Any]], seconds: float) -> dict[str, list[Any]]:
-        """What the model answers, held against its schema.
+        """What the model answers, held against its schema but for the bounds of its values.
 
         Raises `Overloaded` when too many wait already, `DeadlinePassed`, and `ModelFailed` when the model raises, dies
         or breaks its schema. A worker that a caller gave up on is replaced only when the manifest's own time is over
@@ -150,7 +152,7 @@ class Pool:
                 task.add_done_callback(self.overdue.discard)
         self.failures = 0
         rows = len(next(iter(inputs.values())))
-        return exchange.answered(self.manifest.schema_, outputs, rows)
+        return exchange.answered(self.schema, outputs, rows)
 
     async def outlast(self, process: Process, seconds: float) -> None:
         """Give a busy worker the rest of its time, and end it when that is not enough."""

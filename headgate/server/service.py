@@ -15,6 +15,7 @@ from headgate import __version__
 from headgate.errors import HeadgateError, ModelFailed, Rejected
 from headgate.manifest import Manifest
 from headgate.server import inference
+from headgate.server.bounds import INVALID_HEADER, beyond
 from headgate.server.measures import Measures
 from headgate.server.pool import DeadlinePassed, Overloaded, Pool
 from headgate.server.records import Records
@@ -102,6 +103,9 @@ class Service:
             own_name, inputs = inference.question(await body_of(request), self.manifest.schema_)
             outputs = await self.pool.ask(inputs, seconds - (time.perf_counter() - began))
             said = inference.answer(self.manifest, own_name or name, outputs)
+            if reason := beyond(outputs, self.manifest.schema_.outputs):
+                outcome = "invalid"
+                headers[INVALID_HEADER] = reason
         except (HeadgateError, web.HTTPException) as error:
             outcome, status, reason, told = told_of(error, name)
             said = json.dumps({"error": told}).encode()

@@ -293,6 +293,50 @@ def test_a_failing_model_is_a_500_that_tells_nothing(shared: Server, act: str) -
     assert response.json() == {"error": "the model failed; the server's log says why, under request id r-500"}
 
 
+BOUNDS = {  # x, note: the mark; y is 2 x
+    "inside":              (1.0, "a", None),
+    "on the bound":        (5.0, "a", None),
+    "above":               (5.5, "a", "outputs.y[1] is above the declared maximum 10"),
+    "below":               (-1.0, "a", "outputs.y[1] is below the declared minimum -1"),
+    "no choice":           (1.0, "line\nbreak café", "outputs.note[0] is none of the declared choices"),
+    "the first is told":   (9.0, "secret", "outputs.y[1] is above the declared maximum 10"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose model declares bounds, and what it may note."""
+    outputs = 'y = { type = "number" }\nnote = { type = "string", nullable = true }'
+    narrow = 'y = { type = "number", minimum = -1, maximum = 10 }\nnote = { type = "string", choices = ["", "a"] }'
+    place = tmp_path_factory.mktemp("bounded")
+    server = Server(place, edited(place, outputs, narrow))
+    server.until_ready()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize(("x", "note", "mark"), BOUNDS.values(), ids=BOUNDS)
+def test_an_answer_out_of_bounds_is_given_with_a_mark(bounded: Server, x: float, note: str, mark: str | None) -> None:
+    """The mark names the place and the bound, and no value."""
+    body = question(f"echo {note}", "", x=1.0)
+    body["inputs"][0]["data"][1] = x
+    before = bounded.metric("headgate_requests_total", outcome="invalid")
+    response = bounded.client.post("/v2/models/moody/infer", json=body, headers={"x-request-id": f"bounds {x} {mark}"})
+    assert outputs(response) == {"y": [2.0, 2 * x], "note": [note, ""]}
+    assert response.headers.get("x-headgate-invalid") == mark
+    assert bounded.metric("headgate_requests_total", outcome="invalid") == before + bool(mark)
+    (event,) = (line for line in bounded.logged("request") if line["id"] == f"bounds {x} {mark}")
+    assert event.get("reason") == mark
+
+
+@pytest.mark.parametrize("act", ["nan", "infinite", "null", "type", "short"])
+def test_what_is_no_answer_at_all_is_still_none(bounded: Server, act: str) -> None:
+    """A 500, which is asked of somebody else, and no mark: one answer is not both."""
+    response = bounded.infer(act)
+    assert response.status_code == 500
+    assert "x-headgate-invalid" not in response.headers
+
+
 def test_each_caller_gets_its_own_answer(shared: Server) -> None:
     """V-01"""
 
