@@ -158,7 +158,7 @@ class Slower:
     def gains(self, durations: Durations, weight: float) -> list[float]:
         """Logarithm of each bet's factor: sum over bins of h_c s - (h_c + h_s) log(1 - w + w e^s), divided by phi.
 
-        Sums are exact (fsum), so neither their order nor the version of Python moves the last bit. Empty without answers.
+        Sums are exact (fsum): neither their order nor the version of Python moves the last bit. Empty without answers.
         """
         candidate, stable = log_factors(self.reference.ranked, weight)
         rows = [

@@ -2,16 +2,18 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.evidence.binomial import log_above, log_below
-from headgate.evidence.blocks import Arms, Block
 from headgate.evidence.difference import BelowDifference
 from headgate.evidence.label import RATIOS, Harm, log_ratio
 from headgate.evidence.ratio import BelowRatio
+from headgate.evidence.readings import ERRORS, Arms, Block, Events
+from headgate.evidence.restarts import AT_START
 from headgate.evidence.split import LEVEL, Routed, log_mixture, log_wrong
 from headgate.evidence.wealth import Margins, Wealth, fold
 
@@ -70,6 +72,50 @@ def test_a_ratio_at_or_beyond_the_margin_is_never_worth_betting_against(weight, 
     assert money(margin * more) <= 1 + 1e-9
 
 
+@given(weight=weights, failures=st.integers(0, 12), null=st.floats(1, 3), truth=st.floats(0.2, 1))
+def test_a_tolerated_ratio_is_never_worth_betting_on(weight, failures, null, truth):
+    def money(ratio):
+        chance = label_odds(weight, ratio)
+        return sum(
+            binomial(hits, failures, chance)
+            * math.exp(begun.after(0, candidate=hits, failures=failures, weight=weight).log_e)
+            for hits in range(failures + 1)
+        )
+
+    begun = Harm.begin(start=0, minutes=60, null=null)
+    assert money(null) == pytest.approx(1)
+    assert money(null * truth) <= 1 + 1e-9
+
+
+def test_over_dispersion_divides_every_log_likelihood_ratio():
+    answers = {"candidate": 5, "failures": 20, "weight": 0.1}
+    exact, tempered = (
+        Harm.begin(start=0, minutes=60, phi=phi).after(0, **answers).restarts.log_wealth for phi in (1, 4)
+    )
+    assert [log - math.log(AT_START) for log in tempered] == pytest.approx(
+        [(log - math.log(AT_START)) / 4 for log in exact]
+    )
+    for bet, counts in (
+        (BelowRatio(1.5), {**answers, "untouched": 0.9}),
+        (BelowDifference(0.01), {"units": 900, "candidate": 2, "stable": 9, "weight": 0.1}),
+    ):
+        exact, tempered = bet.after(**counts).log_wealth, replace(bet, phi=4.0).after(**counts).log_wealth
+        assert tempered == pytest.approx([log / 4 for log in exact])
+
+
+IMPOSSIBLE = [(-1, 5), (6, 5), (0, -5), (-5, -5), (math.nan, 5), (0, math.nan)]
+
+
+@pytest.mark.parametrize(("candidate", "failures"), IMPOSSIBLE)
+def test_counts_that_cannot_be_prove_nothing(candidate, failures):
+    harm, ratio, difference = Harm.begin(start=0, minutes=60), BelowRatio(1.5), BelowDifference(0.01)
+    assert harm.after(0, candidate=candidate, failures=failures, weight=0.1) == harm
+    assert ratio.after(candidate=candidate, failures=failures, weight=0.1, untouched=1.0) == ratio
+    if candidate != 6:
+        assert difference.after(units=100, candidate=candidate, stable=failures, weight=0.1) == difference
+    assert difference.after(units=-100, candidate=1, stable=1, weight=0.1) == difference
+
+
 @pytest.mark.parametrize("untouched", [0.0, 0.01, 0.5])
 def test_the_ratio_bet_stops_where_most_keys_have_failed(untouched):
     """Late first failures are mostly of the better side, which still has keys to lose: they prove nothing."""
@@ -120,15 +166,19 @@ def test_one_wrong_split_of_three_is_seen():
     assert log_wrong([*right, Routed(3, 0.5, Arms(250, 750))]) > -math.log(LEVEL)
 
 
+def failing(weight, *, failures, units=Arms(), routed=Arms(), lost=0):
+    return Block(0, 1, weight, routed=routed, events={ERRORS: Events(failures, units, lost)})
+
+
 HOSTILE = [
-    Block(0, 1, 0.0, units=Arms(0, 10), failures=Arms(0, 10), routed=Arms(0, 10), lost=10),
-    Block(0, 1, 0.0, units=Arms(10, 0), failures=Arms(10, 0), routed=Arms(10, 0)),
-    Block(0, 1, 1.0, units=Arms(10**15, 0), failures=Arms(10**15, 0), routed=Arms(10**15, 0), lost=10**15),
-    Block(0, 1, 0.5, units=Arms(10**15, 10**15), failures=Arms(10**15, 1), routed=Arms(10**15, 10**15)),
-    Block(0, 1, 0.5, units=Arms(10**15, 10**15), failures=Arms(0, 10**15), routed=Arms(10**15, 10**15)),
-    Block(0, 1, 1e-300, units=Arms(0, 10**15), failures=Arms(0, 3), routed=Arms(0, 10**15)),
-    Block(0, 1, 1 - 1e-16, units=Arms(0, 5), failures=Arms(3, 3), routed=Arms(0, 5), lost=9),
-    Block(0, 1, 0.5, failures=Arms(3, 3), lost=9),
+    failing(0.0, units=Arms(0, 10), failures=Arms(0, 10), routed=Arms(0, 10), lost=10),
+    failing(0.0, units=Arms(10, 0), failures=Arms(10, 0), routed=Arms(10, 0)),
+    failing(1.0, units=Arms(10**15, 0), failures=Arms(10**15, 0), routed=Arms(10**15, 0), lost=10**15),
+    failing(0.5, units=Arms(10**15, 10**15), failures=Arms(10**15, 1), routed=Arms(10**15, 10**15)),
+    failing(0.5, units=Arms(10**15, 10**15), failures=Arms(0, 10**15), routed=Arms(10**15, 10**15)),
+    failing(1e-300, units=Arms(0, 10**15), failures=Arms(0, 3), routed=Arms(0, 10**15)),
+    failing(1 - 1e-16, units=Arms(0, 5), failures=Arms(3, 3), routed=Arms(0, 5), lost=9),
+    failing(0.5, failures=Arms(3, 3), lost=9),
     Block(-5, 1, 0.5),
 ]
 
@@ -145,7 +195,7 @@ def test_hostile_numbers_never_end_in_an_exception_or_in_no_number(block, margin
 
 
 def test_where_only_one_side_gets_requests_nothing_is_learned_of_failures():
-    wealth = fold([Block(0, 1, weight, units=Arms(9, 9), failures=Arms(9, 0)) for weight in (0.0, 1.0)], begin())
+    wealth = fold([failing(weight, units=Arms(9, 9), failures=Arms(9, 0)) for weight in (0.0, 1.0)], begin())
     assert wealth.log_harm == pytest.approx(0)
     assert wealth.log_safe == pytest.approx(0)
 
