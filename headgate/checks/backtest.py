@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from headgate.checks.check import Check
 from headgate.checks.details import few
 from headgate.checks.origins import Ground, laid_out, read_series, requests
 from headgate.checks.samples import Columns, row_count
-from headgate.checks.skill import Forecasts, compared, coverage, figures, scaled_errors
+from headgate.checks.seeds import SEEDS, by_seed
+from headgate.checks.skill import Forecasts, compared, coverage, ensemble_score, figures, scaled_errors
 from headgate.errors import ModelFailed, Rejected
 from headgate.forecasting.scores import Array, mean_of_known
 from headgate.lifecycle import CheckResult
@@ -43,14 +45,19 @@ def forecast_past(candidate: Subject, stable: Subject | None) -> CheckResult:
         "missing_actuals": ground.missing_actuals,
     }
     words = [f"MASE {numbers['mase']:.3g} over {spec.origins} origins and {spec.horizon} steps"]
+    if candidate.manifest.serve.stochastic:
+        numbers["ensemble_crps"] = ensemble_score(drawn(candidate, spec, ground), ground)
+        words[0] += f", CRPS {numbers['ensemble_crps']:.3g} over {SEEDS} seeds"
     covered, told, coverage_numbers = coverage(found, ground)
     numbers |= coverage_numbers
     before = stable_forecasts(stable, spec, ground) if stable else "the first release"
     warning = False
+    proof: tuple[str, ...] = ()
     if isinstance(before, Forecasts):
         against = compared(found, before, ground)
         numbers |= {f"stable_{name}": value for name, value in figures(before, ground).items()} | against.numbers
         words = [f"{words[0]} (stable {numbers['stable_mase']:.3g})", against.words]
+        proof = against.details
         if not against.passed:
             problems.append(against.words)
     else:
@@ -60,7 +67,12 @@ def forecast_past(candidate: Subject, stable: Subject | None) -> CheckResult:
         words.append(told)
     if not covered:
         problems.append(told)
-    lines = [*problems, *by_step(found, before, ground), *(f"{name}: {why}" for name, why in ground.left_out.items())]
+    lines = [
+        *problems,
+        *proof,
+        *by_step(found, before, ground),
+        *(f"{name}: {why}" for name, why in ground.left_out.items()),
+    ]
     return CheckResult(
         check=NAME,
         passed=not problems,
@@ -77,14 +89,21 @@ def forecasts(subject: Subject, asked: Backtest, ground: Ground) -> Forecasts:
     answers = answers_of(subject, rows)
 
     def shaped(output: str | None) -> Array | None:
-        if output is None:
-            return None
-        column = np.array([np.nan if value is None else value for value in answers[output]], dtype=float)
-        return column.reshape(ground.actual.shape)
+        return None if output is None else laid(answers[output], ground)
 
-    point = shaped(asked.output)
-    assert point is not None, "the manifest names an output"
-    return Forecasts(point, shaped(asked.lower), shaped(asked.upper))
+    return Forecasts(laid(answers[asked.output], ground), shaped(asked.lower), shaped(asked.upper))
+
+
+def drawn(subject: Subject, asked: Backtest, ground: Ground) -> list[Array]:
+    """A stochastic model's point forecasts under several seeds: one draw alone says little of what it forecasts."""
+    rows = requests(ground.series, ground.spec, asked, subject.manifest.schema_)
+    return [laid(answers[asked.output], ground) for answers in by_seed(subject, rows)]
+
+
+def laid(answers: Sequence[float | None], ground: Ground) -> Array:
+    """Answers as series x origins x horizon; NaN for null."""
+    column = np.array([np.nan if value is None else value for value in answers], dtype=float)
+    return column.reshape(ground.actual.shape)
 
 
 def stable_forecasts(stable: Subject, spec: Backtest, ground: Ground) -> Forecasts | str:

@@ -19,17 +19,6 @@ def t_quantile(degrees: float, probability: float) -> float:
     return float(stdtrit(degrees, probability))
 
 
-def mean_interval(values: Sequence[float], *, sides: int = 2) -> tuple[float, float]:
-    """Student's interval of a mean; with `sides=1` either end alone holds with 95 %.
-
-    >>> [round(end, 3) for end in mean_interval([1.0, 2.0, 3.0])]
-    [-0.484, 4.484]
-    """
-    count = len(values)
-    half = t_quantile(count - 1, 1 - (1 - CONFIDENCE) / sides) * (variance(values) / count) ** 0.5
-    return fmean(values) - half, fmean(values) + half
-
-
 def welch_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
     """95 % interval of mean(second) - mean(first) for unequal variances, with Welch's (1947) degrees of freedom.
 

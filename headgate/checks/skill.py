@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from headgate.checks.intervals import mean_interval, ratio_interval
+from headgate.checks.intervals import ratio_interval
 from headgate.checks.origins import Ground
-from headgate.forecasting.scores import Array, hits, mase, mean_of_known, rmsse
+from headgate.forecasting.comparison import Kernel, diebold_mariano
+from headgate.forecasting.scores import (
+    Array,
+    block_means,
+    crps_of_ensemble,
+    crps_of_quantiles,
+    hits,
+    interval_width,
+    mase,
+    mean_of_known,
+    over_series,
+    rmsse,
+    share_worse,
+    weighted_quantile_loss,
+)
+from headgate.forecasting.scores import coverage as covered_share
 from headgate.manifest import Backtest
 
 ENOUGH_SERIES = 8  # from here on series are the units of the test; below it, blocks of origins
@@ -33,27 +47,45 @@ def scaled_errors(found: Forecasts, ground: Ground) -> Array:
 
 
 def figures(found: Forecasts, ground: Ground) -> dict[str, float]:
-    """MASE, RMSSE, coverage and width, each worked out per series and then averaged over series."""
+    """Scores worked out per series and then averaged over series: MASE and RMSSE, and of intervals more.
+
+    A declared interval is scored as three quantiles, the point forecast as the middle one: WQL, and CRPS in units of
+    each series' seasonal naive, as MASE is.
+    """
     each = list(zip(ground.actual, found.point, ground.scale, ground.square_scale, strict=True))
     numbers = {
-        "mase": mean_of_known(np.array([mase(actual, point, scale) for actual, point, scale, _ in each])),
-        "rmsse": mean_of_known(np.array([rmsse(actual, point, square) for actual, point, _, square in each])),
+        "mase": over_series([mase(actual, point, scale) for actual, point, scale, _ in each]).mean,
+        "rmsse": over_series([rmsse(actual, point, square) for actual, point, _, square in each]).mean,
     }
-    if found.lower is not None and found.upper is not None:
-        numbers["coverage"] = mean_of_known(hits(ground.actual, found.lower, found.upper))
-        numbers["width"] = mean_of_known(found.upper - found.lower)
-    return numbers
+    if found.lower is None or found.upper is None:
+        return numbers
+    outside = (1 - ground.spec.nominal) / 2
+    quantiles = {outside: found.lower, 0.5: found.point, 1 - outside: found.upper}
+    weighted = over_series(
+        [
+            weighted_quantile_loss(actual, {level: values[at] for level, values in quantiles.items()})
+            for at, actual in enumerate(ground.actual)
+        ]
+    )
+    scaled = crps_of_quantiles(ground.actual, quantiles) / np.array(ground.scale)[:, None, None]
+    return numbers | {
+        "coverage": mean_of_known(hits(ground.actual, found.lower, found.upper)),
+        "width": interval_width(found.lower, found.upper),
+        "wql": weighted.mean,
+        "wql_series_excluded": weighted.excluded,
+        "crps": over_series([mean_of_known(series) for series in scaled]).mean,
+    }
 
 
-def block_means(values: Array, spec: Backtest) -> list[float]:
-    """Means over blocks of neighbouring origins, as long as targets overlap, so that blocks hardly depend.
+def ensemble_score(draws: list[Array], ground: Ground) -> float:
+    """CRPS of forecasts drawn under several seeds, in units of each series' seasonal naive, averaged over series."""
+    scaled = crps_of_ensemble(ground.actual, np.stack(draws, axis=-1)) / np.array(ground.scale)[:, None, None]
+    return over_series([mean_of_known(series) for series in scaled]).mean
 
-    `values` is series x origins x horizon; a block without any known value is left out.
-    """
-    size = min(math.ceil(spec.horizon / spec.stride), spec.origins)
-    edges = [*range(0, spec.origins - size + 1, size), spec.origins]  # the last block takes the remainder
-    means = [mean_of_known(values[:, start:end]) for start, end in itertools.pairwise(edges)]
-    return [mean for mean in means if not math.isnan(mean)]
+
+def overlap(spec: Backtest) -> int:
+    """Neighbouring origins whose targets overlap: blocks of so many hardly depend on each other."""
+    return math.ceil(spec.horizon / spec.stride)
 
 
 def coverage(found: Forecasts, ground: Ground) -> tuple[bool, str, dict[str, float]]:
@@ -61,13 +93,9 @@ def coverage(found: Forecasts, ground: Ground) -> tuple[bool, str, dict[str, flo
     spec = ground.spec
     if found.lower is None or found.upper is None:
         return True, "", {}
-    held = hits(ground.actual, found.lower, found.upper)
-    share = mean_of_known(held)
-    blocks = block_means(held, spec)
-    low, high = mean_interval(blocks, sides=1) if len(blocks) > 1 else (share, share)
-    low, high = max(low, 0.0), min(high, 1.0)
+    share, low, high, blocks = covered_share(hits(ground.actual, found.lower, found.upper), overlap(spec))
     told = f"{share:.1%} of actuals inside the {spec.nominal:.0%} interval [{low:.1%}, {high:.1%}]"
-    numbers = {"coverage_lower": low, "coverage_upper": high, "nominal": spec.nominal}
+    numbers = {"coverage_lower": low, "coverage_upper": high, "coverage_blocks": blocks, "nominal": spec.nominal}
     least = spec.nominal - spec.coverage_margin
     if high < least:
         return False, f"{told}, below the least allowed {least:.1%}", numbers
@@ -81,26 +109,36 @@ class Comparison:
     passed: bool
     words: str
     numbers: dict[str, float]
+    details: tuple[str, ...] = ()
 
 
 def compared(found: Forecasts, before: Forecasts, ground: Ground) -> Comparison:
-    """The ratio of losses with its interval, over series when there are enough of them, else over blocks of origins."""
+    """The ratio of losses with its interval, over series when there are enough of them, else over blocks of origins.
+
+    The interval decides; the Diebold-Mariano test of the same losses, pooled over series and horizon at each origin,
+    is told beside it, as most readers of a backtest ask for it.
+    """
     after, prior = scaled_errors(found, ground), scaled_errors(before, ground)
     unknown = np.isnan(after) | np.isnan(prior)
     after, prior = np.where(unknown, np.nan, after), np.where(unknown, np.nan, prior)
     by_series = [(mean_of_known(a), mean_of_known(b)) for a, b in zip(after, prior, strict=True)]
     by_series = [pair for pair in by_series if not math.isnan(pair[0])]
-    over_series = len(by_series) >= ENOUGH_SERIES
-    if over_series:
-        pairs = by_series
-    else:
-        pairs = list(zip(block_means(after, ground.spec), block_means(prior, ground.spec), strict=True))
-    units = f"{len(pairs)} {'series' if over_series else 'blocks of origins'}"
+    over_them = len(by_series) >= ENOUGH_SERIES
+    size = overlap(ground.spec)
+    pairs = by_series if over_them else list(zip(block_means(after, size), block_means(prior, size), strict=True))
+    units = f"{len(pairs)} {'series' if over_them else 'blocks of origins'}"
     comparison = judged([a for a, _ in pairs], [b for _, b in pairs], ground.spec.margin, units)
-    worse = sum(a > b for a, b in by_series) / len(by_series) if by_series else 0.0
-    return Comparison(
-        comparison.passed, comparison.words, comparison.numbers | {"units": len(pairs), "share_series_worse": worse}
-    )
+    by_origin = [mean_of_known(after[:, origin] - prior[:, origin]) for origin in range(ground.spec.origins)]
+    test = diebold_mariano(np.array(by_origin), size)
+    numbers = {
+        "units": len(pairs),
+        "share_series_worse": share_worse([a for a, _ in by_series], [b for _, b in by_series]),
+        "dm_statistic": test.statistic,
+        "dm_p_value": test.p_value,
+        "dm_bartlett": test.kernel is Kernel.BARTLETT,
+    }
+    details = () if math.isnan(test.p_value) else (f"against stable, over origins: {test}",)
+    return Comparison(comparison.passed, comparison.words, comparison.numbers | numbers, details)
 
 
 def judged(after: Sequence[float], before: Sequence[float], margin: float, units: str) -> Comparison:
