@@ -18,8 +18,9 @@ cost money: at most `WIDTH` of the mean difference.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 
 from headgate.evidence.mixture import log_mean
 from headgate.evidence.restarts import Restarts
@@ -118,11 +119,8 @@ class Dearer:
     def after(self, second: int, counts: Mapping[int, int]) -> Dearer:
         """The bet after one block of pairs, `counts` by `bin_of`; its stakes come from earlier blocks alone."""
         counts = valid(counts)
-        gains = [
-            math.fsum([count * math.log1p(stake * (place * WIDTH - self.null)) for place, count in counts.items()])
-            / self.phi
-            for stake in self.spread.stakes(1 + self.null)
-        ]
+        wins = [place * WIDTH - self.null for place in counts]
+        gains = log_gains(self.spread.stakes(1 + self.null), wins, counts.values(), self.phi)
         restarts = self.restarts.after(second, gains if counts else None)
         return Dearer(restarts, self.null, self.phi, self.spread.after(counts))
 
@@ -158,17 +156,20 @@ class NotDearer:
     def after(self, counts: Mapping[int, int]) -> NotDearer:
         """The bet after one block of pairs, `counts` by `bin_of`; its stakes come from earlier blocks alone."""
         counts = valid(counts)
-        ends = [(min((place + 1) * WIDTH, 1.0), count) for place, count in counts.items()]
-        wealth = [
-            log + math.fsum([count * math.log1p(stake * (self.margin - end)) for end, count in ends]) / self.phi
-            for log, stake in zip(self.log_wealth, self.spread.stakes(max(1 - self.margin, WIDTH)), strict=True)
-        ]
+        wins = [self.margin - min((place + 1) * WIDTH, 1.0) for place in counts]
+        gains = log_gains(self.spread.stakes(max(1 - self.margin, WIDTH)), wins, counts.values(), self.phi)
+        wealth = [log + gain for log, gain in zip(self.log_wealth, gains, strict=True)]
         return NotDearer(self.margin, self.phi, self.spread.after(counts), tuple(wealth))
 
     @property
     def log_e(self) -> float:
         """Natural logarithm of the money."""
         return log_mean(self.log_wealth, (1 / len(BETS),) * len(BETS))
+
+
+def log_gains(stakes: Iterable[float], wins: Sequence[float], counts: Collection[int], phi: float) -> list[float]:
+    """Per stake: the sum of counts * log(1 + stake * win) / phi, rounded once: the order of bins does not matter."""
+    return [math.fsum(map(mul, counts, map(math.log1p, [stake * win for win in wins]))) / phi for stake in stakes]
 
 
 def valid(counts: Mapping[int, int]) -> dict[int, int]:
