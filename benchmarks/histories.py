@@ -22,8 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headgate.evidence import CANDIDATE, STABLE, Cell, Evidence, Mark, mark_of
-from headgate.evidence.blocks import Block, blocks_of
+from headgate.evidence import CANDIDATE, STABLE, Cell, Evidence, Mark
+from headgate.evidence.blocks import Blocks
+from headgate.evidence.marks import UNKNOWN, mark_of
+from headgate.evidence.readings import ERRORS, Block
+from headgate.evidence.thinning import length_at
 from headgate.gates import Answer, ErrorRate, Question, Split, conclude, judge, judge_failures
 
 BEGIN = 1_800_000_000
@@ -100,18 +103,21 @@ def evidence_of(
             cell = Cell(BEGIN + int(offset), revision, variant)
             counts[cell] = {"requests": int(totals[offset]), "errors": int(failures[offset])}
             if not traffic.keys:
-                counts[cell] |= {"units": int(totals[offset]), "failures": int(failures[offset])}
+                counts[cell] |= {"units": int(totals[offset]), f"hit:{ERRORS}": int(failures[offset])}
     if not traffic.keys:
         return Evidence(counts)
-    seen = marks_of(key, second, candidate)
-    return Evidence(counts, {revision: seen}, {revision: marks_of(key[failed], second[failed], candidate[failed])})
+    seen = marks_of(key, second, candidate, UNKNOWN)
+    hits = marks_of(key[failed], second[failed], candidate[failed])
+    return Evidence(counts, {revision: seen}, {ERRORS: {revision: hits}})
 
 
-def marks_of(key: NDArray[np.int64], second: NDArray[np.int64], candidate: NDArray[np.bool_]) -> dict[int, Mark]:
+def marks_of(
+    key: NDArray[np.int64], second: NDArray[np.int64], candidate: NDArray[np.bool_], place: int = 0
+) -> dict[int, Mark]:
     """The first mark of every key."""
     keys, first = np.unique(key, return_index=True)
     sides = zip(keys.tolist(), second[first].tolist(), candidate[first].tolist(), strict=True)
-    return {found: mark_of(at, CANDIDATE if side else STABLE) for found, at, side in sides}
+    return {found: mark_of(at, CANDIDATE if side else STABLE, place) for found, at, side in sides}
 
 
 def ending_of(traffic: Traffic, seed: tuple[int, ...]) -> Ending:
@@ -123,11 +129,11 @@ def ending_of(traffic: Traffic, seed: tuple[int, ...]) -> Ending:
         since = now
         splits = (*splits, Split(revision=revision, weight=weight, judged_from=at(since + WARM_UP)))
         question = Question(errors=ErrorRate(), splits=splits, next_weight=after, horizon_seconds=LIMIT)
-        logged = partial(evidence_of, requests, traffic, revision=revision, weight=weight, since=since)
+        logged = partial(evidence_of, requests, traffic, revision=revision, weight=weight)
         wealth, answer, ahead = question.opening, Answer.NOT_ENOUGH_EVIDENCE, seen
         for block, ahead in blocks_ahead(seen, logged, question, since):  # noqa: B007 - the last one is used below
             wealth = wealth.after(block)
-            now = block.second - BEGIN + 1
+            now = block.second - BEGIN + length_at(block.second, BEGIN + WARM_UP)
             if block.revision != revision:
                 continue
             answer = conclude(judge_failures(wealth, question)).answer
@@ -148,13 +154,13 @@ def blocks_ahead(
 
     Closed blocks never change, so the logs are read ahead a stretch at a time, each longer than the one before.
     """
-    done, until = 0, since
-    while until < LIMIT:
-        until = min(LIMIT, until + max(150, until - since))
-        ahead = seen.merge(logged(until=until))
-        blocks = blocks_of(ahead, question.shares)
-        yield from ((block, ahead) for block in blocks[done:])
-        done = len(blocks)
+    walk, read, news = Blocks(question.shares), since, seen
+    while read < LIMIT:
+        until = min(LIMIT, read + max(150, read - since))
+        news = news.merge(logged(since=read, until=until))
+        seen, read = seen.merge(news), until
+        yield from ((block, seen) for block in walk.after(news, until=BEGIN + until))
+        news = Evidence()
 
 
 def at(offset: int) -> datetime:

@@ -50,7 +50,7 @@ class Durations(NamedTuple):
 class Values(NamedTuple):
     """Measured values of either side, as sums in whole multiples of the metric's resolution."""
 
-    count: Arms = NOTHING
+    count: Arms = NOTHING  # type: ignore[assignment]  # a tuple has a method of this name, which no one needs here
     total: Arms = NOTHING
 
 
@@ -62,7 +62,11 @@ class Pairs(NamedTuple):
 
 
 class Block(NamedTuple):
-    """What a stretch of time under one revision adds. Warm-up adds only to `routed` and `lost`."""
+    """What a stretch of time under one revision adds.
+
+    Warm-up adds only to `routed`, `lost` and `reference`, and so do units under a revision whose weight is 0 or 1:
+    there the side says nothing, so it uses up no unit. Requests, values and pairs count there as everywhere.
+    """
 
     second: int
     """UTC second at which the block begins."""
@@ -74,13 +78,21 @@ class Block(NamedTuple):
     routed: Arms = NOTHING
     """Units seen for the first time, warm-up included: the split is right or wrong from the first request on."""
     events: Mapping[str, Events] = MappingProxyType({})
-    """By name of the event; in a slice, `errors@region=eu`."""
+    """By name of the event; in a slice, `errors@region=eu`. Left out while equal to `Events(units=units)`: see `event`."""
     durations: Durations = Durations()
     values: Mapping[str, Values] = MappingProxyType({})
     """By name of the metric."""
     pairs: Pairs = Pairs()
     differences: Mapping[str, Mapping[int, int]] = MappingProxyType({})
     """By name of the metric: relative differences of paired values, bin of `headgate.evidence.paired` -> pairs."""
+    units: Arms = NOTHING
+    """Units judged for the first time, whatever had happened to them."""
+    reference: Mapping[int, int] = MappingProxyType({})
+    """Durations of stable's units seen for the first time, but not judged: only good to know what is usual."""
+
+    def event(self, name: str) -> Events:
+        """What the block says of an event, also of one that never happened: its units count as well."""
+        return self.events.get(name) or Events(units=self.units)
 
 
 class Share(NamedTuple):

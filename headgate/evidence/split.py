@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from headgate.evidence.blocks import Arms
 from headgate.evidence.mixture import log_mean
+from headgate.evidence.readings import Arms
 
 LEVEL = 0.001
 """Accepted chance, over the whole release, of calling a right split wrong."""

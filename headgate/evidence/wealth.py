@@ -12,11 +12,11 @@ from functools import reduce
 from typing import NamedTuple
 
 from headgate.evidence import difference, label
-from headgate.evidence.blocks import NOTHING, Arms, Block
 from headgate.evidence.difference import BelowDifference
 from headgate.evidence.label import Harm
 from headgate.evidence.mixture import log_mean
 from headgate.evidence.ratio import BelowRatio
+from headgate.evidence.readings import ERRORS, NOTHING, Arms, Block
 from headgate.evidence.split import Routed, log_wrong
 
 
@@ -55,28 +55,27 @@ class Wealth:
 
     def after(self, block: Block) -> Wealth:
         """The bets after one more block; each factor was fixed before the block was seen."""
-        failures = block.failures.both
-        seen = bool(block.units.both or failures)
+        hits, units, lost = block.event(ERRORS)
+        failures = hits.both
+        seen = bool(units.both or failures)
         return replace(
             self,
-            harm=self.harm.after(
-                block.second, candidate=block.failures.candidate, failures=failures, weight=block.weight
-            ),
+            harm=self.harm.after(block.second, candidate=hits.candidate, failures=failures, weight=block.weight),
             below_ratio=self.below_ratio.after(
-                candidate=block.failures.candidate, failures=failures, weight=block.weight, untouched=self.untouched
+                candidate=hits.candidate, failures=failures, weight=block.weight, untouched=self.untouched
             ),
             below_difference=self.below_difference.after(
-                units=block.units.both,
-                candidate=block.failures.candidate,
-                stable=block.failures.stable,
+                units=units.both,
+                candidate=hits.candidate,
+                stable=hits.stable,
                 weight=block.weight,
             ),
             splits=with_routed(self.splits, block),
             weight=block.weight if seen else self.weight,
             requests=self.requests + block.requests,
-            units=self.units + block.units,
-            failures=self.failures + block.failures,
-            lost=self.lost + block.lost,
+            units=self.units + units,
+            failures=self.failures + hits,
+            lost=self.lost + lost,
         )
 
     @property

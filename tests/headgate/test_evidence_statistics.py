@@ -12,7 +12,7 @@ from headgate.evidence.binomial import log_above, log_below
 from headgate.evidence.difference import BelowDifference
 from headgate.evidence.label import RATIOS, Harm, log_ratio
 from headgate.evidence.ratio import BelowRatio
-from headgate.evidence.readings import ERRORS, Arms, Block, Events
+from headgate.evidence.readings import ERRORS, NOTHING, Arms, Block, Events
 from headgate.evidence.restarts import AT_START
 from headgate.evidence.split import LEVEL, Routed, log_mixture, log_wrong
 from headgate.evidence.wealth import Margins, Wealth, fold
@@ -166,7 +166,7 @@ def test_one_wrong_split_of_three_is_seen():
     assert log_wrong([*right, Routed(3, 0.5, Arms(250, 750))]) > -math.log(LEVEL)
 
 
-def failing(weight, *, failures, units=Arms(), routed=Arms(), lost=0):
+def failing(weight, *, failures, units=NOTHING, routed=NOTHING, lost=0):
     return Block(0, 1, weight, routed=routed, events={ERRORS: Events(failures, units, lost)})
 
 
