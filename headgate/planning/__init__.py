@@ -1,0 +1,17 @@
+"""Say before a release what it will need: how many requests, how long, and whether its limits allow it. Pure."""
+
+from headgate.planning.advice import refuse_undecidable, remedies, span
+from headgate.planning.forecast import LIKELY, Forecast, Need, StepForecast, forecast
+from headgate.planning.traffic import Traffic
+
+__all__ = [
+    "LIKELY",
+    "Forecast",
+    "Need",
+    "StepForecast",
+    "Traffic",
+    "forecast",
+    "refuse_undecidable",
+    "remedies",
+    "span",
+]
