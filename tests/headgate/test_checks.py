@@ -268,6 +268,41 @@ def test_regression(
     assert (result.passed, result.warning) == (passes, warning)
 
 
+MANY = "x\n" + "".join(f"{-5 + 15 * row / 119}\n" for row in range(120))
+
+DRIFTS = {  # stable, candidate, rows, passes, warning, words
+    "the same": ({}, {}, MANY, True, False, "0 of 1 numeric outputs are distributed otherwise"),
+    "a little": ({}, {"offset": {"default": 1.2}}, MANY, True, False, "0 of 1 numeric outputs"),
+    "far": ({}, {"slope": {"default": 5}}, MANY, True, True, "1 of 1 numeric outputs"),
+    "constant, and moved": (
+        {"slope": {"default": 0}}, {"slope": {"default": 0}, "offset": {"default": 1.5}}, MANY, True, True, "psi",
+    ),
+    "too few rows to tell": ({}, {"offset": {"default": 5}}, "", True, False, "over 8 rows"),
+    "stable fails": ({"fault": {"default": "raises"}}, {}, MANY, True, True, "no baseline: stable fails"),
+    "the candidate fails": ({}, {"fault": {"default": "raises"}}, MANY, False, False, "cannot score this"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "rows", "passes", "warning", "words"), DRIFTS.values(), ids=DRIFTS)
+def test_drift(
+    before: dict[str, Any], after: dict[str, Any], rows: str, passes: bool, warning: bool, words: str, tmp_path: Path
+) -> None:
+    """It tells the effect beside what chance explains, warns beyond, and blocks only what does not answer."""
+    (tmp_path / "candidate").mkdir()
+    if rows:
+        (tmp_path / "candidate" / "samples.csv").write_text(rows)
+    result = compared("drift", tmp_path, {"params": before}, {"params": after})
+    assert words in result.summary
+    assert (result.passed, result.warning) == (passes, warning)
+    if words.startswith("1 of 1"):
+        assert result.numbers["wasserstein.y"] > result.numbers["wasserstein_limit.y"]
+        assert len(result.details) == 3
+
+
+def test_drift_of_a_first_release_has_nothing_to_compare(tmp_path: Path) -> None:
+    assert checked("drift", tmp_path).summary == "no baseline: this is the first release"
+
+
 SEEDS = {
     "the same but for luck":  ({}, True, False, "0 of 1 outputs differ"),
     "a shift":                ({"offset": {"default": 5}}, True, True, "1 of 1 outputs differ"),
@@ -337,10 +372,12 @@ def test_the_authors_tests_see_what_the_model_pins(tmp_path: Path) -> None:
 def test_planned_names_what_applies_in_order(tmp_path: Path) -> None:
     plain = subject(tmp_path, SCORER).manifest
     assert planned(plain, has_stable=True) == (
-        "determinism", "edge cases", "batch invariance", "sensitivity", "version", "regression"
+        "determinism", "edge cases", "batch invariance", "sensitivity", "version", "regression", "drift"
     )  # fmt: skip
     drawing = subject(tmp_path, SCORER, STOCHASTIC).manifest
-    assert planned(drawing, has_stable=True)[-2:] == ("version", "seeds")
+    assert planned(drawing, has_stable=True)[-3:] == ("version", "drift", "seeds")
+    assert "drift" not in planned(plain, has_stable=False)
+    assert "drift" not in planned(subject(tmp_path, FORECASTER).manifest, has_stable=True)
     assert "seeds" not in planned(drawing, has_stable=False)
     assert "batch invariance" not in planned(drawing, has_stable=False)
     assert "backtest" in planned(subject(tmp_path, FORECASTER).manifest, has_stable=False)

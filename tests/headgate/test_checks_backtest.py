@@ -49,6 +49,34 @@ def test_backtest(
     assert result.passed == passes
 
 
+def test_it_tells_the_test_of_loss_differences_and_scores_of_the_interval(tmp_path: Path) -> None:
+    """Beside the loss ratio, which decides."""
+    result = backtest(tmp_path, {}, {"noise": 1.5})
+    numbers = result.numbers
+    assert numbers["dm_statistic"] > 0
+    assert 0 <= numbers["dm_p_value"] <= 1
+    assert any("Diebold-Mariano" in line and "kernel" in line for line in result.details)
+    for name in ("rmsse", "wql", "crps"):
+        assert numbers[name] > numbers[f"stable_{name}"] > 0
+    assert numbers["coverage_lower"] <= numbers["coverage"] <= numbers["coverage_upper"]
+    assert numbers["coverage_blocks"] == 6
+    assert numbers["width"] == numbers["stable_width"] == 12
+    assert numbers["wql_series_excluded"] == 0
+    assert numbers["crps"] < numbers["mase"]
+
+
+def test_equal_forecasts_do_not_differ(tmp_path: Path) -> None:
+    numbers = backtest(tmp_path, {}, {}).numbers
+    assert (numbers["dm_statistic"], numbers["dm_p_value"], numbers["dm_bartlett"]) == (0, 1, 0)
+
+
+def test_a_stochastic_forecaster_is_scored_over_several_seeds(tmp_path: Path) -> None:
+    write_series(tmp_path)
+    result = run("backtest", subject(tmp_path, FORECASTER, {"serve": {"stochastic": True}}), None)
+    assert "over 5 seeds" in result.summary
+    assert result.numbers["ensemble_crps"] == pytest.approx(result.numbers["mase"])  # its draws are all alike
+
+
 def test_missing_actuals_are_skipped_and_counted(tmp_path: Path) -> None:
     """S-07."""
     result = backtest(tmp_path, {}, {}, gaps=(58, 59))
