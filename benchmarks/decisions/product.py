@@ -6,7 +6,7 @@ Each walk says after how many seconds a bet first reached each of some levels, a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ from headgate.evidence.readings import Durations
 from headgate.evidence.restarts import AT_START
 
 MINUTE = 60
+Walk = Iterator[tuple[float, float]]
+"""Time (or pairs) so far, and the logarithm of a bet's money, step by step."""
 ONE_SIDED = math.log(2)
 """The block t test is two-sided; with its sign it proves one side at half the chance of error."""
 
@@ -38,7 +40,7 @@ class Passage(NamedTuple):
     """What it was worth then."""
 
 
-def passages(walk: Iterable[tuple[float, float]], levels: Sequence[float]) -> list[Passage]:
+def passages(walk: Walk, levels: Sequence[float]) -> list[Passage]:
     """The first passage of each of the ascending levels by a walk of (seconds, log e); it goes no further than needed.
 
     >>> [passage.seconds for passage in passages(iter([(1, 0.0), (2, 3.5), (3, 1.0)]), [3.0, 3.2, 4.0])]
@@ -61,7 +63,7 @@ def level(alpha: float) -> float:
 # Failures
 
 
-def harm(counts: Counts, run: int, phi: float = 1.0) -> Iterator[tuple[float, float]]:
+def harm(counts: Counts, run: int, phi: float = 1.0) -> Walk:
     """R1 and R2: the bet that the candidate fails more often."""
     steps = counts.candidate.shape[1]
     bet = Harm.begin(start=0, minutes=steps * counts.seconds // MINUTE, phi=phi)
@@ -71,7 +73,7 @@ def harm(counts: Counts, run: int, phi: float = 1.0) -> Iterator[tuple[float, fl
         yield (step + 1) * counts.seconds, bet.log_e
 
 
-def below_ratio(counts: Counts, run: int, margin: float) -> Iterator[tuple[float, float]]:
+def below_ratio(counts: Counts, run: int, margin: float) -> Walk:
     """R4: the bet that the failure ratio is below `margin`; every request has a key of its own."""
     bet, failed = BelowRatio(margin), 0
     pairs = zip(counts.candidate[run].tolist(), counts.stable[run].tolist(), strict=True)
@@ -83,7 +85,7 @@ def below_ratio(counts: Counts, run: int, margin: float) -> Iterator[tuple[float
         yield (step + 1) * counts.seconds, bet.log_e
 
 
-def below_difference(counts: Counts, run: int, margin: float) -> Iterator[tuple[float, float]]:
+def below_difference(counts: Counts, run: int, margin: float) -> Walk:
     """R5: the bet that the difference of the failure rates is below `margin`."""
     bet = BelowDifference(margin)
     pairs = zip(counts.candidate[run].tolist(), counts.stable[run].tolist(), strict=True)
@@ -92,7 +94,7 @@ def below_difference(counts: Counts, run: int, margin: float) -> Iterator[tuple[
         yield (step + 1) * counts.seconds, bet.log_e
 
 
-def block_t(counts: Counts, run: int, seconds: int) -> Iterator[tuple[float, float]]:
+def block_t(counts: Counts, run: int, seconds: int) -> Walk:
     """R9 on failure rates: harm by blocks of so many seconds. A block is judged when it has ended."""
     blocks = counts.by(seconds)
     routed, candidate, stable = (each[run].tolist() for each in (blocks.routed, blocks.candidate, blocks.stable))
@@ -146,7 +148,7 @@ def readings(durations: Histograms, run: int) -> Iterator[tuple[int, int, Durati
         begin = end
 
 
-def slower(durations: Histograms, run: int, before: Mapping[int, int]) -> Iterator[tuple[float, float]]:
+def slower(durations: Histograms, run: int, before: Mapping[int, int]) -> Walk:
     """R3: the bet that the candidate is slower; `before` is what stable did before it came."""
     bet = Slower.begin(start=0, minutes=int(durations.ends[-1]) // MINUTE)
     bet = bet.after(0, Durations(stable=before), weight=0.0)
@@ -155,7 +157,7 @@ def slower(durations: Histograms, run: int, before: Mapping[int, int]) -> Iterat
         yield end, bet.log_e
 
 
-def not_slower(durations: Histograms, run: int, before: Mapping[int, int]) -> Iterator[tuple[float, float]]:
+def not_slower(durations: Histograms, run: int, before: Mapping[int, int]) -> Walk:
     """R6: the proof that the candidate's p50 and p99 are below 1.12 and 1.57 times stable's: 1 and 4 bins."""
     bet = NotSlower.begin(p50=1.13, p99=1.58).after(0, Durations(stable=before), weight=0.0)
     for begin, end, found in readings(durations, run):
@@ -166,13 +168,13 @@ def not_slower(durations: Histograms, run: int, before: Mapping[int, int]) -> It
 # Shadow pairs
 
 
-def above_limit(differing: Ints, run: int, pairs: int, limit: float) -> Iterator[tuple[float, float]]:
+def above_limit(differing: Ints, run: int, pairs: int, limit: float) -> Walk:
     """R7: the bet that more pairs differ than the limit allows; after how many pairs."""
     for step, total in enumerate(np.cumsum(differing[run]).tolist(), start=1):
         yield step * pairs, log_above(total, step * pairs, limit)
 
 
-def below_limit(differing: Ints, run: int, pairs: int, limit: float) -> Iterator[tuple[float, float]]:
+def below_limit(differing: Ints, run: int, pairs: int, limit: float) -> Walk:
     """R7: the bet that fewer do."""
     for step, total in enumerate(np.cumsum(differing[run]).tolist(), start=1):
         yield step * pairs, log_below(total, step * pairs, limit)
@@ -185,7 +187,7 @@ def binned(candidate: Floats, stable: Floats) -> Iterator[dict[int, int]]:
         yield dict(zip(places.tolist(), counts.tolist(), strict=True))
 
 
-def dearer(candidate: Floats, stable: Floats, seconds: int) -> Iterator[tuple[float, float]]:
+def dearer(candidate: Floats, stable: Floats, seconds: int) -> Walk:
     """R8: the bet that the candidate loses more, of one run's losses [steps, pairs]; after how many pairs."""
     steps, pairs = candidate.shape
     bet = Dearer.begin(start=0, minutes=steps * seconds // MINUTE)
@@ -194,7 +196,7 @@ def dearer(candidate: Floats, stable: Floats, seconds: int) -> Iterator[tuple[fl
         yield (step + 1) * pairs, bet.log_e
 
 
-def not_dearer(candidate: Floats, stable: Floats, margin: float) -> Iterator[tuple[float, float]]:
+def not_dearer(candidate: Floats, stable: Floats, margin: float) -> Walk:
     """R8: the bet that the mean relative difference is below `margin`."""
     bet = NotDearer.begin(margin=margin)
     for step, counts in enumerate(binned(candidate, stable)):
@@ -202,7 +204,7 @@ def not_dearer(candidate: Floats, stable: Floats, margin: float) -> Iterator[tup
         yield (step + 1) * candidate.shape[1], bet.log_e
 
 
-def dearer_by_blocks(candidate: Floats, stable: Floats, seconds: int) -> Iterator[tuple[float, float]]:
+def dearer_by_blocks(candidate: Floats, stable: Floats, seconds: int) -> Walk:
     """R9 on the same: relative differences in blocks of a minute, in whole bins."""
     pairs = candidate.shape[1]
     bet = BlockT.begin(start=0, seconds=MINUTE)

@@ -29,7 +29,7 @@ class Noise(StrEnum):
 
     CALM = "calm"
     DIURNAL = "diurnal"
-    """A sine over the horizon, +-60 %, the same for both arms."""
+    """A sine of an hour, +-60 %, the same for both arms."""
     SHARED = "shared bursts"
     """Lognormal bursts (sd 0.5, 30 s) that both arms have together."""
     OWN = "bursts of one arm"
@@ -45,6 +45,8 @@ class Swings(NamedTuple):
 
 BURST_SD, BURST_SECONDS = 0.5, 30.0
 """Spread of the logarithm of a burst, and the time in which it is forgotten to 1/e."""
+WAVE_SECONDS = 3600
+"""Period of what is called diurnal, short enough to matter within one release."""
 
 
 def autoregression(shape: tuple[int, ...], seconds: float, memory: float, rng: np.random.Generator) -> Floats:
@@ -69,7 +71,7 @@ def swings(noise: Noise, runs: int, steps: int, seconds: float, rng: np.random.G
         both = bursts((runs, steps), seconds, rng)
     elif noise is Noise.DIURNAL:
         phase = rng.uniform(0, 2 * np.pi, (runs, 1))
-        both = 1 + 0.6 * np.sin(2 * np.pi * np.arange(steps) / steps + phase)
+        both = 1 + 0.6 * np.sin(2 * np.pi * np.arange(steps) * seconds / WAVE_SECONDS + phase)
     else:
         both = np.ones((runs, 1))
     return Swings(both, both)
@@ -284,7 +286,7 @@ def shifts(noise: Noise, lengths: Ints, rng: np.random.Generator) -> list[int]:
     """By how many bins all requests of a step are slower than usual, the same for both arms and all runs."""
     ends = np.cumsum(lengths)
     if noise is Noise.DIURNAL:
-        wave = 1.5 * np.sin(2 * np.pi * ends / ends[-1])
+        wave = 1.5 * np.sin(2 * np.pi * (ends / WAVE_SECONDS + rng.random()))
     elif noise is Noise.SHARED:
         wave = autoregression((int(ends[-1]),), 1.0, MINUTE, rng)[ends - 1]
     else:
