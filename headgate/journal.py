@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from headgate.errors import Conflict
 from headgate.ledger import Entry, Ledger
 from headgate.lifecycle import FACT, Entered, Fact, Release
-from headgate.serving import ENVIRONMENT_FACT, Claimed, EnvironmentFact, Freed, Serving, Wished
+from headgate.serving import ENVIRONMENT_FACT, Calibrated, Claimed, EnvironmentFact, Freed, Serving, Wished
 from headgate.stores import ObjectStore
 from headgate.topology import Topology
 
@@ -132,6 +132,10 @@ class EnvironmentJournal:
                 raise taken_over(claim.release, state.claim.attempt if state.claim else None)
 
         return self._append_if(still_ours, fact)
+
+    def note(self, fact: Calibrated) -> Entry:
+        """Append a fact that changes nothing of what serves, whoever holds the environment."""
+        return self._append_if(lambda _state: None, fact)
 
     def wish(self, topology: Topology | None, *, because: str, claim: Claimed) -> int:
         """Record a topology to be made true; its entry's number is the revision. A wish that stands is not repeated."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from headgate.gates import Question, Verdict
+from headgate.gates import Calibration, Question, Verdict
 from headgate.plan import Plan
 from headgate.topology import Digest
 from headgate.values import Value
@@ -86,6 +86,8 @@ class Compiled(Value):
     stable_replicas: int = 1
     provenance: dict[str, str] = {}
     """Source commit, toolchain, dependency lock and the like."""
+    calibration: Calibration = Calibration()
+    """What the environment knew of its own noise; the whole release is judged by this one."""
     differs: tuple[str, ...] = ()
     """Files that a second build of the same folder made differently; empty for a reproducible one."""
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from headgate.gates import Disagreement, ErrorRate
+from headgate.gates import Gates
 from headgate.values import Value
 
 
@@ -32,7 +32,36 @@ class Undecided(StrEnum):
     """What happens when a step's time is over and nothing is proven."""
 
     HOLD = "hold"
+    """Stay, go on judging, and wait for a person."""
+    EXTEND = "extend"
+    """Go on for `extend_seconds` more, then roll back."""
+    PROMOTE = "promote"
+    """Go on if every guard is proven safe at soft margins, else hold."""
     ROLL_BACK = "roll back"
+
+
+class Reaction(StrEnum):
+    """What happens on an answer that needs one."""
+
+    ROLL_BACK = "roll back"
+    HOLD = "hold"
+    """Stay where it is and wait for a person."""
+
+
+class Policy(Value):
+    """What follows from which answer."""
+
+    harm: Reaction = Reaction.ROLL_BACK
+    """Harm is proven. `hold` is for gates that are not trusted yet; `dry_run` on a gate ignores that gate alone."""
+    undecided: Undecided = Undecided.HOLD
+    """A step's time is over and nothing is proven."""
+    extend_seconds: float = Field(default=3600, gt=0)
+    soft_margin: float = Field(default=2.0, ge=1)
+    """Soft margins are so many times as wide as the declared ones."""
+    invalid: Reaction = Reaction.HOLD
+    """The split that is seen is not the one that was asked for."""
+    source_down_seconds: float | None = Field(default=None, gt=0)
+    """Without observations for longer than this, roll back; without it, hold for as long as it takes."""
 
 
 class Approval(StrEnum):
@@ -52,7 +81,7 @@ class CanaryStep(Value):
     dwell_requests: int = Field(default=0, ge=0)
     """And until at least so many live requests (all variants) were seen in it."""
     limit_seconds: float = Field(default=3600, gt=0)
-    """Undecided after this, the plan's `undecided` says what happens."""
+    """Undecided after this, the plan's `policy.undecided` says what happens."""
 
 
 class Shadow(Value):
@@ -63,7 +92,6 @@ class Shadow(Value):
     dwell_seconds: float = Field(default=30, ge=0)
     dwell_pairs: int = Field(default=100, ge=0)
     limit_seconds: float = Field(default=3600, gt=0)
-    disagreement: Disagreement = Disagreement()
 
 
 class Plan(Value):
@@ -74,14 +102,14 @@ class Plan(Value):
     strategy: Strategy = Strategy.CANARY
     schedule: tuple[CanaryStep, ...] = (CanaryStep(percent=5), CanaryStep(percent=25), CanaryStep(percent=50))
     shadow: Shadow = Shadow()
-    errors: ErrorRate = ErrorRate()
+    gates: Gates = Gates()
+    policy: Policy = Policy()
     warm_up_seconds: float = Field(default=30, ge=0)
     """Observations this soon after a change of traffic are not judged."""
     replicas: int = Field(default=2, ge=1, le=64)
     candidate_replicas: int = Field(default=1, ge=1, le=64)
     probation_seconds: float = Field(default=600, ge=0)
     """How long the old bundle stays warm after promotion."""
-    undecided: Undecided = Undecided.HOLD
     approval: Approval = Approval.NONE
     accept_pickle: bool = False
     """Whether a bundle may hold pickled files, which run code when loaded."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from headgate.gates import Calibration
 from headgate.topology import Digest, Topology
 from headgate.values import Value
 
@@ -52,7 +53,14 @@ class Quarantined(Value):
     reason: str
 
 
-EnvironmentFact = Annotated[Claimed | Freed | Wished | Seen | Quarantined, Field(discriminator="kind")]
+class Calibrated(Value):
+    """What traffic without any difference looks like here was measured; releases compiled from now on use it."""
+
+    kind: Literal["calibrated"] = "calibrated"
+    calibration: Calibration
+
+
+EnvironmentFact = Annotated[Claimed | Freed | Wished | Seen | Quarantined | Calibrated, Field(discriminator="kind")]
 ENVIRONMENT_FACT: TypeAdapter[EnvironmentFact] = TypeAdapter(EnvironmentFact)
 
 
@@ -70,6 +78,8 @@ class Serving(Value):
     """The last revision that was seen to serve."""
     quarantined: dict[str, str] = {}
     """Bundle digest to reason."""
+    calibration: Calibration = Calibration()
+    """The newest one; empty when nothing was ever calibrated here."""
 
     def after(self, seq: int, fact: EnvironmentFact) -> Serving:
         """The state once `fact`, entry number `seq`, has happened too."""
@@ -85,3 +95,5 @@ class Serving(Value):
                 return self.model_copy(update={"seen": max(self.seen, fact.revision)})
             case Quarantined():
                 return self.model_copy(update={"quarantined": {**self.quarantined, fact.bundle: fact.reason}})
+            case Calibrated():
+                return self.model_copy(update={"calibration": fact.calibration})

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pydantic import Field
 
 from headgate.errors import Rejected
-from headgate.gates import Disagreement, ErrorRate
+from headgate.gates import Gates, Loss
 from headgate.plan import CanaryStep, Plan, Strategy
 from headgate.topology import Digest, Topology, Variant
 from headgate.values import Value
@@ -21,8 +21,8 @@ class Step(Value):
 
     name: str
     topology: Topology
-    errors: ErrorRate | None = None
-    disagreement: Disagreement | None = None
+    guards: tuple[str, ...] = ()
+    """Names of the gates that must be proven safe here; every gate can find harm anywhere."""
     next_weight: float = Field(default=1.0, gt=0, le=1)
     """The share that comes after this step: margins follow its blast radius."""
     dwell_seconds: float = 0
@@ -30,9 +30,9 @@ class Step(Value):
     limit_seconds: float = 3600
 
     @property
-    def judged(self) -> bool:
-        """Whether this step waits for a verdict."""
-        return self.errors is not None or self.disagreement is not None
+    def unit(self) -> str:
+        """What its dwell counts."""
+        return "requests" if self.topology.weight else "pairs"
 
 
 def steps_of(plan: Plan, *, model: str, candidate: Digest, stable: Variant | None, salt: str) -> tuple[Step, ...]:
@@ -96,7 +96,7 @@ def shadow(plan: Plan, beside: Topology) -> tuple[Step, ...]:
     step = Step(
         name="shadow",
         topology=beside.model_copy(update={"mirror": plan.shadow.percent / 100}),
-        disagreement=plan.shadow.disagreement,
+        guards=guards_of(plan.gates, shadow=True),
         next_weight=first,
         dwell_seconds=plan.shadow.dwell_seconds,
         dwell_requests=plan.shadow.dwell_pairs,
@@ -153,13 +153,21 @@ def climb(plan: Plan, beside: Topology, schedule: tuple[CanaryStep, ...]) -> tup
             if plan.strategy is Strategy.CANARY
             else f"{plan.strategy} {line.percent:g} %",
             topology=beside.model_copy(update={"weight": share}),
-            errors=plan.errors,
+            guards=guards_of(plan.gates, shadow=False),
             next_weight=after,
             dwell_seconds=line.dwell_seconds,
             dwell_requests=line.dwell_requests,
             limit_seconds=line.limit_seconds,
         )
         for line, share, after in zip(schedule, shares, [*shares[1:], 1.0], strict=True)
+    )
+
+
+def guards_of(gates: Gates, *, shadow: bool) -> tuple[str, ...]:
+    """What must be proven: agreement and paired losses from copies, everything else from live requests."""
+    paired = {name for name, gate in gates.named.items() if name == "disagreement" or isinstance(gate, Loss)}
+    return tuple(
+        name for name, gate in gates.named.items() if gate.guard and not gate.dry_run and (name in paired) is shadow
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from enum import StrEnum
 
 from headgate.gates import Answer, Verdict
 from headgate.lifecycle import Outcome, Release
-from headgate.plan import Approval, Plan, Undecided
+from headgate.plan import Approval, Plan, Reaction, Undecided
 from headgate.strategies import Step
 from headgate.values import Value
 
@@ -30,40 +29,86 @@ class Move(Value):
     """How it ends, when it ends."""
 
 
+class Seen(Value):
+    """How long and how much a step has been seen."""
+
+    seconds: float
+    """Since it went live, on the clock."""
+    dwell_seconds: float
+    """Of which there is judged evidence."""
+    requests: int
+    """Live requests (pairs, in shadow) judged since it went live."""
+    silent_seconds: float = 0.0
+    """Since the last moment up to which observations are complete."""
+
+
 def next_move(
     plan: Plan,
     step: Step,
     release: Release,
     verdict: Verdict,
     *,
-    began_at: datetime,
-    now: datetime,
-    requests: int,
-    last: bool,
+    seen: Seen,
+    soft: Verdict | None = None,
 ) -> Move:
     """What follows at `step`, from its verdict and its dwell. A person's no outranks harm, harm outranks the rest.
 
-    `requests` are the live requests (pairs, in shadow) judged since the step went live at `began_at`; after the `last`
-    step comes promotion.
+    Args:
+        plan: its policy says what follows from which answer.
+        step: where the walk stands.
+        release: what people have said.
+        verdict: what the judge says now.
+        seen: how long and how much.
+        soft: what it says at soft margins; asked for when the step is over and the policy may promote.
     """
     ended = stopped(release)
     if ended:
         return ended
-    if verdict.answer is Answer.FAIL:
+    policy = plan.policy
+    if verdict.answer is Answer.FAIL and policy.harm is Reaction.ROLL_BACK:
         return Move(act=Act.END, reason=f"{step.name}: {verdict.reason}", outcome=Outcome.ROLLED_BACK)
+    if verdict.answer is Answer.INVALID and policy.invalid is Reaction.ROLL_BACK:
+        return Move(act=Act.END, reason=f"{step.name}: {verdict.reason}", outcome=Outcome.ROLLED_BACK)
+    if verdict.answer is Answer.SOURCE_DOWN:
+        return without_source(plan, step, verdict, seen)
     if release.paused:
         return waiting(step, "paused by a person")
-    short_of = unmet(step, since=began_at, now=now, requests=requests)
-    if verdict.answer is Answer.PASS and not short_of:
-        if last and plan.approval is Approval.PROMOTION and not approved(release):
+    if verdict.answer is Answer.FAIL:
+        return waiting(step, f"held by the plan's policy although {verdict.reason}")
+    short_of = unmet(step, seen)
+    passes = verdict.answer is Answer.PASS
+    over = seen.seconds > step.limit_seconds
+    if over and not passes and policy.undecided is Undecided.PROMOTE and soft and soft.answer is Answer.PASS:
+        passes, verdict = True, soft
+    if passes and not short_of:
+        if step.next_weight == 1.0 and plan.approval is Approval.PROMOTION and not approved(release):
             return waiting(step, "safety is proven; promotion waits for approval")
-        return Move(act=Act.PASS, reason=f"{step.name}: {verdict.reason}")
-    over = now - began_at > timedelta(seconds=step.limit_seconds) and verdict.answer is not Answer.SOURCE_DOWN
-    if over and plan.undecided is Undecided.ROLL_BACK:
-        reason = f"{step.name}: undecided after {step.limit_seconds:g} s: {short_of or verdict.reason}"
+        margins = f" (at {policy.soft_margin:g} times the margins, undecided in time)" if verdict is soft else ""
+        return Move(act=Act.PASS, reason=f"{step.name}: {verdict.reason}{margins}")
+    if over:
+        return undecided(plan, step, seen, short_of or verdict.reason)
+    return waiting(step, short_of or verdict.reason)
+
+
+def without_source(plan: Plan, step: Step, verdict: Verdict, seen: Seen) -> Move:
+    """What follows while nothing is observed: a broken source is no bad news, unless the policy says how long."""
+    longest = plan.policy.source_down_seconds
+    if longest is not None and seen.silent_seconds > longest:
+        reason = f"{step.name}: {verdict.reason} for {seen.silent_seconds:.0f} s, {longest:g} s allowed"
         return Move(act=Act.END, reason=reason, outcome=Outcome.ROLLED_BACK)
-    held = f"undecided after its limit of {step.limit_seconds:g} s, held by the plan: " if over else ""
-    return waiting(step, held + (short_of or verdict.reason))
+    return waiting(step, verdict.reason)
+
+
+def undecided(plan: Plan, step: Step, seen: Seen, why: str) -> Move:
+    """What follows when the step's time is over and nothing is proven. Never a silent promotion."""
+    policy, limit = plan.policy, step.limit_seconds
+    if policy.undecided is Undecided.EXTEND and seen.seconds <= limit + policy.extend_seconds:
+        until = limit + policy.extend_seconds
+        return waiting(step, f"undecided after its limit of {limit:g} s, extended to {until:g} s: {why}")
+    if policy.undecided in (Undecided.ROLL_BACK, Undecided.EXTEND):
+        reason = f"{step.name}: undecided after {seen.seconds:.0f} s: {why}"
+        return Move(act=Act.END, reason=reason, outcome=Outcome.ROLLED_BACK)
+    return waiting(step, f"undecided after its limit of {limit:g} s, held by the plan: {why}")
 
 
 def stopped(release: Release) -> Move | None:
@@ -93,13 +138,12 @@ def approved(release: Release) -> bool:
     return bool(release.approved and release.compiled and release.approved.bundle == release.compiled.bundle)
 
 
-def unmet(step: Step, *, since: datetime, now: datetime, requests: int) -> str:
-    """What the step's dwell still asks for, or an empty string."""
-    seconds = (now - since).total_seconds()
-    if seconds < step.dwell_seconds:
-        return f"dwell: {seconds:.0f} of {step.dwell_seconds:g} s"
-    if requests < step.dwell_requests:
-        return f"dwell: {requests:,} of {step.dwell_requests:,} {'pairs' if step.disagreement else 'requests'}"
+def unmet(step: Step, seen: Seen) -> str:
+    """What the step's dwell still asks for, or an empty string. It is counted in evidence, not on the wall."""
+    if seen.dwell_seconds < step.dwell_seconds:
+        return f"dwell: evidence of {seen.dwell_seconds:.0f} of {step.dwell_seconds:g} s"
+    if seen.requests < step.dwell_requests:
+        return f"dwell: {seen.requests:,} of {step.dwell_requests:,} {step.unit}"
     return ""
 
 

@@ -72,7 +72,7 @@ def release_command(
     Examples:
       headgate release my-model
       headgate release my-model --strategy blue-green
-      headgate release my-model --set shadow.percent=20 --set errors.difference_margin=0.01
+      headgate release my-model --set shadow.percent=20 --set gates.errors.difference_margin=0.01
       headgate release my-model --plan plan.toml --wait 3600 --json
       headgate release my-model@1.2.0 --environment production     # the very bytes that staging had
     """
@@ -174,8 +174,8 @@ def set_value(document: dict[str, Any], setting: str) -> None:
     """Put `a.b=VALUE` into a document; VALUE as TOML writes it, or a plain word.
 
     >>> plan = {}
-    >>> set_value(plan, "shadow.percent=50"); set_value(plan, "undecided=roll back"); plan
-    {'shadow': {'percent': 50}, 'undecided': 'roll back'}
+    >>> set_value(plan, "shadow.percent=50"); set_value(plan, "policy.undecided=roll back"); plan
+    {'shadow': {'percent': 50}, 'policy': {'undecided': 'roll back'}}
     """
     name, equals, text = setting.partition("=")
     if not equals or not all(name.split(".")):

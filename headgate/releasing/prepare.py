@@ -59,6 +59,7 @@ def compile_bundle(run: Run) -> Compiled:
         stable=stable.bundle if stable else None,
         stable_replicas=stable.replicas if stable else run.plan.replicas,
         provenance=(provenance(desk.store, bundle.digest) or [{}])[-1],
+        calibration=serving.calibration,
         differs=built_otherwise(run, bundle.manifest),
     )
     desk.journal.record(fact)

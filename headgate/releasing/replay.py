@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from headgate.bundle import get_blob
-from headgate.errors import Missing
+from headgate.errors import Missing, Rejected
 from headgate.evidence import Evidence
-from headgate.gates import Verdict, judge
+from headgate.gates import JUDGE, Verdict, judge
 from headgate.journal import release_ledger
 from headgate.ledger import Ledger
 from headgate.lifecycle import FACT, Judged, Observed
@@ -37,7 +37,12 @@ def replay(store: ObjectStore, release: str) -> Replayed:
             evidence = evidence.merge(Evidence.from_json(get_blob(store, fact.evidence)))
         if isinstance(fact, Judged):
             verdicts += 1
-            derived = judge(evidence.until(fact.watermark), fact.question)
+            if fact.verdict.judge != JUDGE:
+                raise Rejected(
+                    f"{release}, entry {entry.seq}: judged by judge {fact.verdict.judge}, and this is judge {JUDGE}",
+                    "replay it with the version of headgate that released it",
+                )
+            derived = judge(evidence, fact.question)
             if derived != fact.verdict:
                 return Replayed(
                     release=release, verdicts=verdicts, differs_at=entry.seq, stored=fact.verdict, derived=derived

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from headgate.bundle import describe, get_blob, put_blob
 from headgate.environment import Environment
 from headgate.errors import Rejected, Unavailable
 from headgate.evidence import Evidence
+from headgate.evidence.blocks import Blocks
 from headgate.files import write_whole
-from headgate.gates import Question, Split, Verdict, judge
+from headgate.gates import Answer, Judge, Question, Split, Verdict, judge, saturated
 from headgate.journal import utc_now
 from headgate.lifecycle import Began, Judged, Observed, Passed
+from headgate.plan import Undecided
 from headgate.planes import revive
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged, reasons
@@ -25,7 +27,7 @@ from headgate.strategies import Step, steps_of
 from headgate.telemetry import Cursor
 from headgate.topology import Variant
 from headgate.values import canonical
-from headgate.walk import Act, Move, may_take_traffic, next_move
+from headgate.walk import Act, Move, Seen, may_take_traffic, next_move
 
 SAVE_SECONDS = 60
 """Evidence and cursor are saved at least this often, and at every change of verdict."""
@@ -98,8 +100,12 @@ class Watch:
     cursor: Cursor = field(init=False)
     watermark: datetime = field(init=False)
     late: int = 0
+    crashes: int = 0
     saved_at: datetime = field(default_factory=utc_now)
     plane_seen_at: datetime = field(default_factory=utc_now)
+    blocks: Blocks = field(init=False)
+    judge: Judge = field(init=False)
+    """What is proven by the blocks that have ended: the fold goes on where it stands, at any age of the release."""
 
     def __post_init__(self) -> None:
         state = self.desk.journal.refresh()
@@ -107,6 +113,9 @@ class Watch:
         last = state.observed[-1]
         self.evidence = evidence_of(self.desk.store, state.observed)
         self.cursor, self.watermark = Cursor.parse(last.cursor, where="the saved cursor"), last.watermark
+        question = self._question()
+        self.blocks, self.judge = Blocks(question.shares), Judge.begin(question)
+        self._fold(self.evidence)
 
     @cached_property
     def desk(self) -> Desk:
@@ -116,30 +125,27 @@ class Watch:
     def look(self, now: datetime) -> tuple[Move, Verdict]:
         """Read, judge, save when it is time, and say what follows. Raises `Conflict` when a newer attempt took over."""
         state = self.desk.journal.refresh()
-        began = state.beginning_of(self.step.name)
-        assert began, "a step is watched after its traffic was shifted"
         source_down = self._read(now)
         question = self._question(source_down)
-        verdict = judge(self.evidence.until(self.watermark), question)
-        requests = self._judged_requests(began)
-        began_at = next(e.at for e in reversed(self.desk.journal.entries) if e.fact == began.model_dump(mode="json"))
-        move = next_move(
-            self.run.plan,
-            self.step,
-            state,
-            verdict,
-            began_at=began_at,
-            now=now,
-            requests=requests,
-            last=self.step.next_weight == 1.0,
+        verdict = self.judge.verdict(question, saturated=saturated(self.evidence, question))
+        began_at = self._began_at
+        seen = Seen(
+            seconds=(now - began_at).total_seconds(),
+            dwell_seconds=self.judge.dwell_seconds if self._judges_this_step else 0,
+            requests=self.judge.requests if self._judges_this_step else 0,
+            silent_seconds=(now - self.watermark).total_seconds(),
         )
+        soft = self._soft(question) if seen.seconds > self.step.limit_seconds else None
+        move = next_move(self.run.plan, self.step, state, verdict, seen=seen, soft=soft)
         known = state.verdict
         changed = known is None or (known.step, known.verdict.answer) != (self.step.name, verdict.answer)
         if changed or move.act is not Act.WAIT or now - self.saved_at > timedelta(seconds=SAVE_SECONDS):
             self._save(verdict, question, now)
+            if soft and move.act is Act.PASS and verdict.answer is not Answer.PASS:
+                self._record(self._softened(question), soft)
         if move.act is Act.PASS:
             self.desk.journal.record(Passed(step=self.step.name))
-        write_progress(self.run, self.step, move, verdict, requests=requests, began_at=began_at, now=now)
+        write_progress(self.run, self.step, move, verdict, seen=seen, now=now)
         return move, verdict
 
     def _read(self, now: datetime) -> str:
@@ -148,8 +154,14 @@ class Watch:
             if now - self.plane_seen_at > timedelta(seconds=PLANE_SECONDS):
                 self.plane_seen_at = now
                 revive(self.run.environment)
+                self.crashes = self._restarts()
             seen = telemetry.look(
-                self.run.environment.folder, self.run.model, self.cursor, now=now, schema=self._outputs
+                self.run.environment.folder,
+                self.run.model,
+                self.cursor,
+                now=now,
+                schema=self._outputs,
+                metrics=self.run.plan.gates.metrics,
             )
         except Unavailable as error:
             return error.message
@@ -157,7 +169,19 @@ class Watch:
         self.evidence = self.evidence.merge(news)
         self.unsaved = self.unsaved.merge(news)
         self.cursor, self.watermark, self.late = seen.cursor, seen.watermark, self.late + seen.late
+        self._fold(news)
         return ""
+
+    def _fold(self, news: Evidence) -> None:
+        """Take the blocks that have ended into what is proven."""
+        ended = self.blocks.after(news, until=int(self.watermark.timestamp()))
+        self.judge = reduce(Judge.after, ended, self.judge)
+
+    def _restarts(self) -> int:
+        """How often the plane had to start the candidate's servers again."""
+        status = self.desk.plane.status(self.run.model)
+        candidate = self.desk.compiled.bundle
+        return sum(variant.restarts for variant in status.variants if variant.bundle == candidate)
 
     @cached_property
     def _outputs(self) -> Any:
@@ -167,43 +191,62 @@ class Watch:
     def _horizon_seconds(self) -> float:
         return sum(step.limit_seconds for step in walk_of(self.run))
 
-    def _question(self, source_down: str) -> Question:
+    @cached_property
+    def _began_at(self) -> datetime:
+        began = self.desk.journal.state.beginning_of(self.step.name)
+        assert began, "a step is watched after its traffic was shifted"
+        fact = began.model_dump(mode="json")
+        return next(entry.at for entry in reversed(self.desk.journal.entries) if entry.fact == fact)
+
+    @property
+    def _judges_this_step(self) -> bool:
+        began = self.desk.journal.state.beginning_of(self.step.name)
+        return began is not None and self.judge.revision == began.revision
+
+    def _question(self, source_down: str = "") -> Question:
         state = self.desk.journal.state
         splits = {
             b.revision: Split(revision=b.revision, weight=b.weight, judged_from=b.judged_from) for b in state.began
         }
         return Question(
-            errors=self.step.errors,
-            disagreement=self.step.disagreement,
+            gates=self.run.plan.gates,
+            guards=self.step.guards,
             splits=tuple(splits.values()),
             next_weight=self.step.next_weight,
             horizon_seconds=self._horizon_seconds,
+            until=self.watermark,
             source_down=source_down,
+            calibration=self.desk.compiled.calibration,
+            crashes=self.crashes,
         )
 
-    def _judged_requests(self, began: Began) -> int:
-        counter = "pairs" if self.step.disagreement else "requests"
-        since, until = began.judged_from.timestamp(), self.watermark.timestamp()
-        return sum(
-            counters.get(counter, 0)
-            for cell, counters in self.evidence.counts.items()
-            if cell.revision == began.revision and since <= cell.block < until
-        )
+    def _softened(self, question: Question) -> Question:
+        return question.softened(self.run.plan.policy.soft_margin)
+
+    def _soft(self, question: Question) -> Verdict | None:
+        """What the judge says at soft margins, when the policy wants to know."""
+        if self.run.plan.policy.undecided is not Undecided.PROMOTE:
+            return None
+        return judge(self.evidence, self._softened(question))
 
     def _save(self, verdict: Verdict, question: Question, now: datetime) -> None:
+        start = question.start
+        self.evidence = self.evidence.thinned(start)
         observed = Observed(
             step=self.step.name,
-            evidence=put_blob(self.desk.store, self.unsaved.to_json()),
+            evidence=put_blob(self.desk.store, self.unsaved.thinned(start).to_json()),
             cursor=self.cursor.model_dump(mode="json"),
             watermark=self.watermark,
             late=self.late,
         )
         self.desk.journal.record(observed)
         self.unsaved, self.late = Evidence(), 0
-        self.desk.journal.record(
-            Judged(step=self.step.name, question=question, verdict=verdict, watermark=self.watermark)
-        )
+        self._record(question, verdict)
         self.saved_at = now
+
+    def _record(self, question: Question, verdict: Verdict) -> None:
+        fact = Judged(step=self.step.name, question=question, verdict=verdict, watermark=self.watermark)
+        self.desk.journal.record(fact)
 
 
 def evidence_of(store: ObjectStore, observed: tuple[Observed, ...]) -> Evidence:
@@ -219,19 +262,17 @@ def progress_file(environment: Environment, release: str) -> Path:
     return environment.folder / "releases" / f"{release}.json"
 
 
-def write_progress(
-    run: Run, step: Step, move: Move, verdict: Verdict, *, requests: int, began_at: datetime, now: datetime
-) -> None:
+def write_progress(run: Run, step: Step, move: Move, verdict: Verdict, *, seen: Seen, now: datetime) -> None:
     """Put the newest look where `headgate status` finds it."""
-    numbers = {name: value for finding in verdict.findings for name, value in finding.numbers.items()}
+    needed = [finding.numbers.get("needed_requests") for finding in verdict.findings if finding.decides]
     document = {
         "release": run.release,
         "step": step.name,
-        "seconds": round((now - began_at).total_seconds(), 1),
-        "requests": requests,
+        "seconds": round(seen.seconds, 1),
+        "requests": seen.requests,
         "answer": verdict.answer,
         "reason": move.reason,
-        "needed_requests": numbers.get("needed_requests"),
+        "needed_requests": max((number for number in needed if number is not None), default=None),
         "at": now.isoformat(),
     }
     write_whole(progress_file(run.environment, run.release), canonical(document))

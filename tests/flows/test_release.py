@@ -13,7 +13,7 @@ from headgate import releasing
 from headgate.audit import audit
 from headgate.environment import Environment
 from headgate.errors import Conflict, Rejected
-from headgate.gates import Answer, Disagreement, ErrorRate
+from headgate.gates import Answer, Disagreement, ErrorRate, Gates
 from headgate.history import releases_in, served_at
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import Aborted, Approved, Declined, Outcome, Paused, Resumed
@@ -29,8 +29,10 @@ QUICK: dict[str, Any] = {
         CanaryStep(percent=20, dwell_seconds=0, limit_seconds=60),
         CanaryStep(percent=50, dwell_seconds=0, limit_seconds=60),
     ),
-    "shadow": Shadow(dwell_seconds=0, dwell_pairs=50, limit_seconds=60, disagreement=Disagreement(limit=0.2)),
-    "errors": ErrorRate(difference_margin=0.05),
+    "shadow": Shadow(dwell_seconds=0, dwell_pairs=50, limit_seconds=60),
+    "gates": Gates(
+        errors=ErrorRate(difference_margin=0.05), invalid=None, latency=None, disagreement=Disagreement(limit=0.2)
+    ),
     "warm_up_seconds": 0,
     "probation_seconds": 0,
 }

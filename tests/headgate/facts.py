@@ -30,7 +30,7 @@ from headgate.lifecycle import (
     Resumed,
     Staged,
 )
-from headgate.plan import CanaryStep, Plan, Strategy, Undecided
+from headgate.plan import CanaryStep, Plan, Policy, Strategy, Undecided
 from headgate.report import EvidencePoint, Traffic
 from tests.headgate.stories import written
 
@@ -53,7 +53,7 @@ PLANS = st.builds(
         lambda percents: tuple(CanaryStep(percent=percent) for percent in sorted(percents))
     ),
     replicas=st.integers(1, 5),
-    undecided=st.sampled_from(Undecided),
+    policy=st.builds(Policy, undecided=st.sampled_from(Undecided)),
 )
 REQUESTS = st.builds(Requested, plan=PLANS, source=DIGESTS, model=TEXT, version=TEXT, intent=st.sampled_from(Intent))
 FINDINGS = st.builds(

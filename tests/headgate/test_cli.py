@@ -14,7 +14,7 @@ from headgate.cli import main
 from headgate.cli.entry import COMMANDS, headgate
 from headgate.cli.release import plan_from, set_value
 from headgate.errors import Rejected
-from headgate.plan import Strategy, Undecided
+from headgate.plan import Policy, Strategy, Undecided
 
 HEAVY = ("prefect", "great_expectations", "boto3", "pydantic", "numpy", "pandas", "aiohttp", "docker", "kubernetes")
 
@@ -204,8 +204,8 @@ PLANS: dict[str, tuple[str, str | None, tuple[str, ...], Any]] = {  # file, --st
     "a setting outranks the file": ("replicas = 3", None, ("replicas=4",), {"replicas": 4}),
     "the last setting counts": ("", None, ("replicas=3", "replicas=4"), {"replicas": 4}),
     "the option outranks the file": ('strategy = "ab"', "shadow", (), {"strategy": Strategy.SHADOW}),
-    "a plain word": ("", None, ("undecided=roll back",), {"undecided": Undecided.ROLL_BACK}),
-    "a quoted word": ("", None, ('undecided="roll back"',), {"undecided": Undecided.ROLL_BACK}),
+    "a plain word": ("", None, ("policy.undecided=roll back",), {"policy": Policy(undecided=Undecided.ROLL_BACK)}),
+    "a quoted word": ("", None, ('policy.undecided="roll back"',), {"policy": Policy(undecided=Undecided.ROLL_BACK)}),
     "a truth": ("", None, ("accept_pickle=true",), {"accept_pickle": True}),
 }
 
@@ -223,8 +223,8 @@ def test_plan_from(
 
 
 def test_a_setting_reaches_into_tables() -> None:
-    plan = plan_from("folder", "production", None, None, ("shadow.percent=20", "errors.difference_margin=0.01"))
-    assert (plan.shadow.percent, plan.errors.difference_margin) == (20, 0.01)
+    plan = plan_from("folder", "production", None, None, ("shadow.percent=20", "gates.errors.difference_margin=0.01"))
+    assert (plan.shadow.percent, plan.gates.errors.difference_margin) == (20, 0.01)
     listed = plan_from("folder", "production", None, None, ("schedule=[{percent = 10}, {percent = 90}]",))
     assert [step.percent for step in listed.schedule] == [10, 90]
 

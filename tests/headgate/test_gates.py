@@ -8,10 +8,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import headgate.evidence
+import headgate.evidence.marks
 from headgate.evidence import CANDIDATE, SHADOW, STABLE, Cell, Evidence, Observation, gather
 from headgate.evidence.blocks import blocks_of
-from headgate.gates import Answer, Disagreement, ErrorRate, Question, Split, conclude, curve, judge, judge_failures
+from headgate.evidence.dispersion import Dispersion, Tier
+from headgate.gates import (
+    Answer,
+    Average,
+    Calibration,
+    DataCheck,
+    Disagreement,
+    ErrorRate,
+    Gates,
+    Judge,
+    Latency,
+    Loss,
+    Question,
+    Rate,
+    ServiceLevel,
+    Slices,
+    Split,
+    Worse,
+    curve,
+    judge,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = int(START.timestamp())
@@ -25,7 +45,7 @@ def live(candidate=(0, 0), stable=(0, 0), *, revision=7, seconds=60, after=0):
     for variant, (failures, units) in ((CANDIDATE, candidate), (STABLE, stable)):
         for second in range(seconds):
             here = {
-                "failures": failures * (second + 1) // seconds - failures * second // seconds,
+                "hit:errors": failures * (second + 1) // seconds - failures * second // seconds,
                 "units": units * (second + 1) // seconds - units * second // seconds,
             }
             here["requests"] = here["units"]
@@ -37,21 +57,27 @@ def pairs(disagreements, total, *, revision=7, after=0):
     return Evidence({Cell(SECOND + after, revision, SHADOW): {"pairs": total, "disagreements": disagreements}})
 
 
-ERRORS = ErrorRate()
+ERRORS = Gates(invalid=None, latency=None, disagreement=None)
+"""The gate of failures alone, which then has all of alpha."""
 
 
-def question(weight=0.1, *, errors=ERRORS, disagreement=None, next_weight=0.25, source_down=""):
+def question(weight=0.1, *, gates=ERRORS, next_weight=0.25, **more):
     return Question(
-        errors=errors,
-        disagreement=disagreement,
+        gates=gates,
+        guards=tuple(gates.named),
         splits=(Split(revision=7, weight=weight, judged_from=START),),
         next_weight=next_weight,
-        source_down=source_down,
+        **more,
     )
 
 
-SHADOWED = question(0.0, errors=None, disagreement=Disagreement(limit=0.05))
-BOTH = question(disagreement=Disagreement(limit=0.05))
+def only(**gates):
+    """Gates that are named here, and no others."""
+    return Gates(**{"errors": None, "invalid": None, "latency": None, "disagreement": None, **gates})
+
+
+SHADOWED = question(0.0, gates=only(disagreement=Disagreement(limit=0.05)))
+BOTH = question(gates=only(errors=ErrorRate(share=1), disagreement=Disagreement(limit=0.05, share=1)))
 
 GOOD = live((0, 5_000), (0, 45_000))
 CASES = {
@@ -75,7 +101,7 @@ CASES = {
     "warm-up": (live((9, 212), (0, 1908), after=-60), question(), OPEN),
     "a candidate without a share": (live((0, 0), (90, 9_000)), question(0.0), OPEN),
     "a candidate with all requests": (live((90, 9_000), (0, 0)), question(1.0), OPEN),
-    "numbers beyond measure": (live((10**15, 10**16), (9 * 10**15, 9 * 10**16)), question(), PASS),
+    "numbers beyond measure": (live((10**14, 10**15), (9 * 10**14, 9 * 10**15)), question(), PASS),
     "no pairs": (Evidence(), SHADOWED, OPEN),
     "pairs that agree": (pairs(0, 200), SHADOWED, PASS),
     "pairs near the limit": (pairs(10, 200), SHADOWED, OPEN),
@@ -107,8 +133,12 @@ def test_a_verdict_says_its_numbers_in_a_sentence():
 
 
 def test_margins_follow_the_blast_radius_of_the_next_step():
-    assert question(next_weight=0.05).margins == pytest.approx((6.0, 0.05))
-    assert question(next_weight=1.0).margins == pytest.approx((1.25, 0.0025))
+    def margins(next_weight):
+        numbers = judge(GOOD, question(next_weight=next_weight)).findings[0].numbers
+        return numbers["ratio_margin"], numbers["difference_margin"]
+
+    assert margins(0.05) == pytest.approx((6.0, 0.05))
+    assert margins(1.0) == pytest.approx((1.25, 0.0025))
 
 
 def test_what_is_needed_shrinks_to_nothing_on_the_way_to_proof():
@@ -129,7 +159,8 @@ def test_what_is_needed_is_left_out_when_it_will_never_be_enough():
 def test_evidence_carries_over_the_steps():
     """What each of two steps leaves open is proven by both together."""
     asked = Question(
-        errors=ErrorRate(),
+        gates=ERRORS,
+        guards=("errors",),
         splits=(
             Split(revision=7, weight=0.05, judged_from=START),
             Split(revision=9, weight=0.25, judged_from=START + timedelta(seconds=60)),
@@ -151,9 +182,9 @@ def test_a_step_begun_twice_is_judged_from_its_last_beginning():
 
 
 def test_safety_is_not_proven_when_failed_keys_may_be_missing(monkeypatch):
-    monkeypatch.setattr(headgate.evidence, "CAP", 20)
+    monkeypatch.setattr(headgate.evidence.marks, "CAP", 20)
     failures = [
-        Observation(Cell(SECOND, 7, CANDIDATE if n < 2 else STABLE), f"key {n}", unit=True, failed=True)
+        Observation(Cell(SECOND, 7, CANDIDATE if n < 2 else STABLE), f"key {n}", unit=True, events=("errors",))
         for n in range(25)
     ]
     evidence = live((0, 5_000), (0, 45_000)).merge(gather(failures))
@@ -168,10 +199,23 @@ lines = st.lists(
         cell=st.builds(Cell, st.integers(SECOND, SECOND + 200), st.just(7), st.sampled_from([STABLE, CANDIDATE])),
         key=st.sampled_from(["", *"abcdefghijkl"]),
         unit=st.just(True),
-        failed=st.booleans(),
+        bin=st.none() | st.integers(0, 60),
+        events=st.lists(st.sampled_from(["errors", "invalid", "errors@a=b", "sold"]), unique=True).map(tuple),
         counters=st.just({"requests": 1}),
     ),
     max_size=60,
+)
+
+
+EVERYTHING = Gates(
+    metrics={
+        "sold": Rate(worse=Worse.LESS),
+        "revenue": Average(margin=1.0, worse=Worse.LESS),
+        "loss": Loss(),
+        "tried": Rate(dry_run=True),
+    },
+    slices=Slices(),
+    level=ServiceLevel(p99_ms=100),
 )
 
 
@@ -179,20 +223,21 @@ lines = st.lists(
 @settings(deadline=None)
 def test_a_verdict_is_replayed_bit_for_bit_from_what_was_stored(found):
     """C-38, D-16."""
-    evidence = gather(found)
-    asked = Question.model_validate_json(BOTH.model_dump_json())
-    assert judge(Evidence.from_json(evidence.to_json()), asked) == judge(evidence, BOTH)
+    evidence, asked = gather(found), question(gates=EVERYTHING, until=START + timedelta(seconds=150))
+    again = Question.model_validate_json(asked.model_dump_json())
+    assert judge(Evidence.from_json(evidence.to_json()), again) == judge(evidence, asked)
+    assert judge(evidence.thinned(asked.start), asked) == judge(evidence, asked)
 
 
 @given(lines)
 @settings(deadline=None)
 def test_judging_along_the_way_is_judging_from_scratch(found):
-    evidence, asked = gather(found), question()
-    wealth = asked.opening
+    evidence, asked = gather(found), question(gates=EVERYTHING)
+    state = Judge.begin(asked)
     for block in blocks_of(evidence, asked.shares):
-        wealth = wealth.after(block)
-        closed = evidence.until(datetime.fromtimestamp(block.second + 1, UTC))
-        assert conclude(judge_failures(wealth, asked)) == judge(closed, asked)
+        state = state.after(block)
+        closed = asked.model_copy(update={"until": datetime.fromtimestamp(block.second + 1, UTC)})
+        assert state.verdict(closed) == judge(evidence, closed)
 
 
 def test_a_curve_ends_at_the_verdict():
@@ -200,6 +245,237 @@ def test_a_curve_ends_at_the_verdict():
     points = curve(evidence, question())
     numbers = judge(evidence, question()).findings[0].numbers
     assert len(points) == 60
-    assert points[-1].block == SECOND + 59
+    assert (points[-1].block, points[-1].gate) == (SECOND + 59, "errors")
     assert (points[-1].log_harm, points[-1].log_safe) == (numbers["log_e_harm"], numbers["log_e_safe"])
     assert curve(Evidence(), question()) == ()
+
+
+# -- one budget for many gates
+
+
+def named(verdict):
+    return {finding.gate: finding for finding in verdict.findings}
+
+
+def test_one_budget_is_shared_by_all_gates_and_names_the_one_that_leads():
+    """The same failures end a release of one gate, and leave one open whose gate has a small part of alpha."""
+    evidence = live((4, 212), (1, 1908))
+    alone = judge(evidence, question())
+    small = only(errors=ErrorRate(share=0.01), latency=Latency(share=1))
+    shared = judge(evidence, question(gates=small))
+    assert alone.answer is FAIL
+    assert shared.answer is OPEN
+    needed = named(shared)["errors"].numbers["log_e_harm_needed"]
+    assert needed == pytest.approx(math.log(20) + math.log(101))
+    worse = judge(live((30, 212), (0, 1908)), question(gates=small))
+    assert worse.answer is FAIL
+    assert named(worse)["errors"].answer is FAIL
+    assert named(worse)["latency"].answer is OPEN
+
+
+def test_weak_evidence_of_several_gates_adds_up():
+    """Neither event alone reaches its part of alpha; the sum over both does (Vovk & Wang 2021)."""
+    both = only(errors=ErrorRate(share=1), invalid=Rate(share=1))
+    found = live((5, 212), (6, 1908))
+    twice = found.merge(
+        Evidence(
+            {cell: {"hit:invalid": counters["hit:errors"]} for cell, counters in found.counts.items()},
+        )
+    )
+    single = named(judge(found, question(gates=both)))["errors"].numbers
+    assert single["log_e_harm"] < single["log_e_harm_needed"] < single["log_e_harm"] + math.log(2)
+    assert judge(found, question(gates=both)).answer is OPEN
+    assert judge(twice, question(gates=both)).answer is FAIL
+
+
+def test_a_dry_run_is_reported_and_neither_stops_nor_guards():
+    """D-13."""
+    dry = only(errors=ErrorRate(dry_run=True), disagreement=Disagreement(limit=0.05))
+    verdict = judge(live((90, 212), (0, 1908)).merge(pairs(0, 200)), question(gates=dry))
+    assert named(verdict)["errors"].answer is FAIL
+    assert "dry run" in named(verdict)["errors"].reason
+    assert verdict.answer is PASS
+
+
+def test_a_metric_of_ones_own_that_one_wants_more_of():
+    """C-37: fewer sales are harm, as many are safe."""
+    sold = only(errors=None, metrics={"sold": Rate(worse=Worse.LESS)})
+
+    def sales(candidate, stable):
+        found = live((0, 5_000), (0, 45_000))
+        events = {CANDIDATE: candidate, STABLE: stable}
+        return Evidence(
+            {
+                cell: {**counters, "hit:sold": events[cell.variant] // 60} if cell.variant in events else counters
+                for cell, counters in found.counts.items()
+            }
+        )
+
+    assert judge(sales(600, 5_400), question(gates=sold)).answer is PASS
+    assert judge(sales(300, 5_400), question(gates=sold)).answer is FAIL
+    assert judge(sales(900, 5_400), question(gates=sold)).answer is PASS
+
+
+AVERAGES = {  # candidate's mean, stable's mean, worse -> answer; margin 1, next weight 1
+    "equal, far below zero": (-10.0, -10.0, Worse.LESS, PASS),
+    "halved, below zero": (-20.0, -10.0, Worse.LESS, FAIL),
+    "doubled, and less is worse": (20.0, 10.0, Worse.LESS, PASS),
+    "doubled, and more is worse": (20.0, 10.0, Worse.MORE, FAIL),
+    "around zero": (0.0, 0.0, Worse.MORE, PASS),
+}
+
+
+@pytest.mark.parametrize(("candidate", "stable", "worse", "expected"), AVERAGES.values(), ids=AVERAGES)
+def test_an_average_is_judged_in_its_own_unit(candidate, stable, worse, expected):
+    """C-34, C-37, D-10: a margin in business units, for negative and zero values alike."""
+    gates = only(metrics={"revenue": Average(margin=1.0, worse=worse)})
+    counts = {}
+    for minute in range(30):
+        wobble = ((minute * 7) % 5 - 2) / 10
+        for variant, n, mean in ((CANDIDATE, 10, candidate + wobble), (STABLE, 90, stable)):
+            cell = Cell(SECOND + 60 * minute, 7, variant)
+            counts[cell] = {"requests": n, "units": n, "n:revenue": n, "sum:revenue": round(n * mean * 1e6)}
+    verdict = judge(Evidence(counts), question(gates=gates, next_weight=1.0))
+    assert verdict.answer is expected, verdict.reason
+    assert named(verdict)["revenue"].tier is Tier.BLOCK
+
+
+def test_paired_losses_of_shadow_answers():
+    """D-05: the same items, both models' losses."""
+    gates = only(metrics={"loss": Loss()})
+    asked = question(0.0, gates=gates, next_weight=1.0)
+
+    def losses(shift):
+        return Evidence(
+            {
+                Cell(SECOND + n, 7, SHADOW): {"pairs": 40, f"diff:loss:{shift + 20 * ((n * 7) % 11 - 5)}": 40}
+                for n in range(120)
+            }
+        )
+
+    assert judge(losses(-1), asked).answer is PASS
+    assert judge(losses(60), asked).answer is FAIL
+
+
+def test_slices_find_what_the_whole_hides_and_never_guard():
+    """D-09."""
+    gates = only(errors=ErrorRate(), slices=Slices(share=0.4))
+    whole = live((20, 1_000), (180, 9_000))
+    hidden = Evidence(
+        {
+            cell: {"hit:errors@region=eu": counters["hit:errors"]}
+            for cell, counters in whole.counts.items()
+            if cell.variant == CANDIDATE
+        }
+    )
+    verdict = judge(whole.merge(hidden), question(gates=gates))
+    assert verdict.answer is FAIL
+    assert "region=eu" in named(verdict)["slices"].reason
+    assert named(judge(whole, question(gates=gates)))["slices"].decides is False
+
+
+def test_a_promised_level_of_service_is_judged_on_the_candidate_alone():
+    """C-72: stable may burn as fast; the promise is the candidate's."""
+    level = only(errors=None, level=ServiceLevel(objective=0.999, burn=14.4, guard=True))
+    assert judge(live((60, 2_000), (540, 18_000)), question(gates=level)).answer is FAIL
+    assert judge(live((2, 2_000), (540, 18_000)), question(gates=level)).answer is PASS
+    numbers = named(judge(live((60, 2_000), (0, 18_000)), question(gates=level)))["level"].numbers
+    assert numbers["burn"] == pytest.approx(30)
+    assert numbers["burn_5_minutes"] == pytest.approx(30)
+
+
+RULES = {
+    "every request of the candidate fails": (live((25, 25), (0, 225)), {}, "all failed"),
+    "its servers crash": (Evidence(), {"crashes": 5}, "crashes"),
+    "a data check failed": (
+        Evidence(),
+        {"checks": (DataCheck(name="out", passed=False, summary="nulls"),)},
+        "data: out",
+    ),
+}
+
+
+@pytest.mark.parametrize(("evidence", "more", "gate"), RULES.values(), ids=RULES)
+def test_rules_need_no_statistics(evidence, more, gate):
+    """D-08."""
+    lenient = Gates(alpha=1e-30, invalid=None, latency=None, disagreement=None)
+    verdict = judge(evidence, question(gates=lenient, **more))
+    assert verdict.answer is FAIL
+    assert named(verdict)[gate].answer is FAIL
+
+
+def test_what_was_proven_before_traffic_went_away_does_not_pass():
+    late = START + timedelta(seconds=60 + 121)
+    assert judge(GOOD, question(until=START + timedelta(seconds=61))).answer is PASS
+    stale = judge(GOOD, question(until=late))
+    assert stale.answer is OPEN
+    assert "no request of the candidate" in stale.reason
+
+
+TIERS = {  # what calibration says -> tier
+    "never calibrated": (None, Tier.EXACT),
+    "as even as a coin": (Dispersion(60, 1.1, 0.9, 1.4), Tier.EXACT),
+    "arms with bursts of their own": (Dispersion(60, 4.0, 3.0, 5.0), Tier.TEMPERED),
+    "hardly measured": (Dispersion(5, 4.0, 1.0, 20.0), Tier.BLOCK),
+}
+
+
+@pytest.mark.parametrize(("dispersion", "expected"), TIERS.values(), ids=TIERS)
+def test_the_verdict_says_which_tier_decided(dispersion, expected):
+    """D-02."""
+    calibration = Calibration(dispersions={"errors": dispersion} if dispersion else {})
+    verdict = judge(live((9, 212), (0, 1908)), question(calibration=calibration))
+    assert named(verdict)["errors"].tier is expected
+    assert verdict.answer is (FAIL if expected is Tier.EXACT else OPEN)
+    assert (f"[{expected} tier]" in named(verdict)["errors"].reason) is (expected is not Tier.EXACT)
+
+
+def test_soft_margins_prove_what_the_declared_ones_leave_open():
+    evidence, asked = live((0, 1_500), (0, 13_500)), question(next_weight=1.0)
+    assert judge(evidence, asked).answer is OPEN
+    assert judge(evidence, asked.softened(4.0)).answer is PASS
+    assert judge(live((90, 1_500), (0, 13_500)), asked.softened(4.0)).answer is FAIL
+
+
+HOSTILE = st.integers(-(10**15), 10**15) | st.sampled_from([0, 1, 10**15])
+counters = st.dictionaries(
+    st.sampled_from(
+        [
+            "requests",
+            "units",
+            "hit:errors",
+            "hit:errors@a=b",
+            "hit:invalid",
+            "lat:3",
+            "lat:60",
+            "lat:x",
+            "n:revenue",
+            "sum:revenue",
+            "diff:loss:7",
+            "diff:loss:-9999",
+            "pairs",
+            "disagreements",
+            "all:4",
+        ]
+    ),
+    HOSTILE,
+)
+cells = st.builds(
+    Cell,
+    st.integers(SECOND - 100, SECOND + 10_000),
+    st.sampled_from([6, 7]),
+    st.sampled_from([STABLE, CANDIDATE, SHADOW]),
+)
+
+
+@given(st.dictionaries(cells, counters, max_size=12), st.sampled_from([0.0, 1e-9, 0.1, 0.5, 1.0]))
+@settings(deadline=None, max_examples=200)
+def test_hostile_numbers_never_raise_and_never_prove_anything_without_evidence(counts, weight):
+    """Counts that go backwards, arms that are empty, 10^15 requests, weights 0 and 1: an answer, and finite numbers."""
+    verdict = judge(Evidence(counts), question(weight, gates=EVERYTHING))
+    json.dumps(verdict.model_dump(mode="json"), allow_nan=False)
+    judged = {
+        cell.variant for cell, found in counts.items() if cell.block >= SECOND and max(found.values(), default=0) > 0
+    }
+    if CANDIDATE not in judged and SHADOW not in judged:
+        assert verdict.answer is not PASS

@@ -110,5 +110,5 @@ def test_every_walk_climbs_to_everything(strategy: Strategy, percents: list[int]
     assert all(a.topology.weight <= b.topology.weight for a, b in pairwise(steps))
     assert all(a.next_weight == pytest.approx(b.topology.weight) for a, b in pairwise(steps))
     assert not steps or steps[-1].next_weight == 1
-    assert all(step.topology.stable.bundle == OLD and step.judged for step in steps)
+    assert all(step.topology.stable.bundle == OLD and step.guards for step in steps)
     assert len({step.name for step in steps}) == len(steps)

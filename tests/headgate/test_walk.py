@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from headgate.gates import Answer, ErrorRate, Verdict
+from headgate.gates import Answer, Verdict
 from headgate.lifecycle import Aborted, Approved, Compiled, Declined, Fact, Outcome, Paused, Resumed, release_of
-from headgate.plan import Approval, Plan, Undecided
+from headgate.plan import Approval, Plan, Policy, Reaction, Undecided
 from headgate.strategies import Step
 from headgate.topology import Topology, Variant
-from headgate.walk import Act, may_take_traffic, next_move
+from headgate.walk import Act, Seen, may_take_traffic, next_move
 
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
-BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 TOPOLOGY = Topology(model="co2", stable=Variant(bundle=OLD), candidate=Variant(bundle=NEW), weight=0.5)
 STEP = Step(
-    name="canary 50 %", topology=TOPOLOGY, errors=ErrorRate(), dwell_seconds=60, dwell_requests=100, limit_seconds=600
+    name="canary 50 %", topology=TOPOLOGY, guards=("errors",), dwell_seconds=60, dwell_requests=100, limit_seconds=600
 )
 COMPILED = Compiled(bundle=NEW, stable=OLD)
 PASS, FAIL = Answer.PASS, Answer.FAIL
 NOT_YET, DOWN, INVALID = Answer.NOT_ENOUGH_EVIDENCE, Answer.SOURCE_DOWN, Answer.INVALID
+PROVEN = Verdict(answer=PASS, reason="numbers")
+LONG = Seen(seconds=61, dwell_seconds=61, requests=100)
 GUARDED = {"approval": Approval.PROMOTION}
-STRICT = {"undecided": Undecided.ROLL_BACK}
+STRICT = {"policy": Policy(undecided=Undecided.ROLL_BACK)}
+EXTENDED = {"policy": Policy(undecided=Undecided.EXTEND, extend_seconds=300)}
+SOFT = {"policy": Policy(undecided=Undecided.PROMOTE)}
+CAREFUL = {"policy": Policy(harm=Reaction.HOLD, invalid=Reaction.ROLL_BACK, source_down_seconds=900)}
 
 CASES: dict[str, tuple[dict[str, Any], list[Fact], Answer, int, int, Act, Outcome | None]] = {
     # rule: plan, facts, answer, seconds, requests -> act, outcome
@@ -40,6 +43,13 @@ CASES: dict[str, tuple[dict[str, Any], list[Fact], Answer, int, int, Act, Outcom
     "over time, rolled back": (STRICT, [], NOT_YET, 601, 100, Act.END, Outcome.ROLLED_BACK),
     "over time without a source waits": (STRICT, [], DOWN, 601, 100, Act.WAIT, None),
     "over time with too few requests, rolled back": (STRICT, [], PASS, 601, 99, Act.END, Outcome.ROLLED_BACK),
+    "over time, extended": (EXTENDED, [], NOT_YET, 601, 100, Act.WAIT, None),
+    "over time and extension, rolled back": (EXTENDED, [], NOT_YET, 901, 100, Act.END, Outcome.ROLLED_BACK),
+    "over time, without soft proof held": (SOFT, [], NOT_YET, 601, 100, Act.WAIT, None),
+    "harm is held where the policy says so": (CAREFUL, [], FAIL, 61, 100, Act.WAIT, None),
+    "a wrong split ends it where the policy says so": (CAREFUL, [], INVALID, 1, 0, Act.END, Outcome.ROLLED_BACK),
+    "a source that is down for less than allowed": (CAREFUL, [], DOWN, 899, 100, Act.WAIT, None),
+    "a source that is down for too long": (CAREFUL, [], DOWN, 901, 100, Act.END, Outcome.ROLLED_BACK),
     "over time and ready passes": (STRICT, [], PASS, 601, 100, Act.PASS, None),
     "paused waits": ({}, [Paused()], PASS, 61, 100, Act.WAIT, None),
     "resumed passes": ({}, [Paused(), Resumed()], PASS, 61, 100, Act.PASS, None),
@@ -69,10 +79,7 @@ def test_what_follows(
         STEP,
         release_of([COMPILED, *facts]),
         Verdict(answer=answer, reason="numbers"),
-        began_at=BEGAN,
-        now=BEGAN + timedelta(seconds=seconds),
-        requests=requests,
-        last=True,
+        seen=Seen(seconds=seconds, dwell_seconds=seconds, requests=requests, silent_seconds=seconds),
     )
     assert (move.act, move.outcome) == (act, outcome)
     assert move.reason
@@ -81,10 +88,28 @@ def test_what_follows(
 def test_approval_is_asked_only_before_the_last_step_promotes() -> None:
     """C-09."""
     plan, release = Plan(model="m", **GUARDED), release_of([COMPILED])
-    now = BEGAN + timedelta(seconds=61)
-    verdict = Verdict(answer=PASS, reason="numbers")
-    move = next_move(plan, STEP, release, verdict, began_at=BEGAN, now=now, requests=100, last=False)
+    earlier = STEP.model_copy(update={"next_weight": 0.75})
+    assert next_move(plan, earlier, release, PROVEN, seen=LONG).act is Act.PASS
+
+
+def test_undecided_in_time_passes_at_soft_margins_only_where_the_policy_says_so() -> None:
+    """D-13: never a silent promotion: the reason names the softer margins."""
+    release, undecided = release_of([COMPILED]), Verdict(answer=NOT_YET, reason="numbers")
+    over = LONG.model_copy(update={"seconds": 601})
+    move = next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=over, soft=PROVEN)
     assert move.act is Act.PASS
+    assert "at 2 times the margins" in move.reason
+    assert next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=over, soft=undecided).act is Act.WAIT
+    assert next_move(Plan(model="m"), STEP, release, undecided, seen=over, soft=PROVEN).act is Act.WAIT
+    assert next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=LONG, soft=PROVEN).act is Act.WAIT
+
+
+def test_dwell_is_counted_in_evidence_not_on_the_wall() -> None:
+    """An hour on the clock with a minute of evidence is a minute of dwell."""
+    hour = Seen(seconds=590, dwell_seconds=59, requests=100)
+    move = next_move(Plan(model="m"), STEP, release_of([COMPILED]), PROVEN, seen=hour)
+    assert move.act is Act.WAIT
+    assert "evidence of 59 of 60 s" in move.reason
 
 
 CONSENT: dict[str, tuple[Approval, bool, list[Fact], Act]] = {

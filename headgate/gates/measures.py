@@ -1,0 +1,244 @@
+"""The gates of measured values: durations (R3, R6), averages (R9), paired losses (R8), shadow pairs (R7). Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from headgate.evidence.binomial import BELOW, log_above, log_below
+from headgate.evidence.block_t import BlockT
+from headgate.evidence.dispersion import Tier
+from headgate.evidence.histogram import RATIO
+from headgate.evidence.latency import Slower
+from headgate.evidence.paired import Dearer, NotDearer
+from headgate.evidence.quantile import NotSlower
+from headgate.evidence.readings import NOTHING, Arms, Block, Durations, Values
+from headgate.gates.declared import Average, Disagreement, Latency, Loss, Worse
+from headgate.gates.standing import ONE_SIDED, Standing, going_on
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyTrial:
+    """All bets on durations. In the block tier, the mean of the logarithm of the duration is compared instead."""
+
+    tier: Tier
+    slower: Slower
+    not_slower: NotSlower
+    margin: float
+    """Of the block tier, in bins."""
+    tolerance: float
+    blocks: BlockT | None
+    requests: int = 0
+    seen: Arms = NOTHING
+
+    @classmethod
+    def begin(cls, gate: Latency, *, tier: Tier, phi: float, start: int, minutes: int, after: float) -> LatencyTrial:
+        """Before the first block; `after` is the weight that a PASS leads to."""
+        p50, p99 = 1 + min(gate.p50_margin / after, 1e6), 1 + min(gate.p99_margin / after, 1e6)
+        return cls(
+            tier,
+            Slower.begin(start=start, minutes=minutes, phi=phi, tolerance=gate.tolerance),
+            NotSlower.begin(p50=p50, p99=p99, phi=phi),
+            bins(p50),
+            bins(gate.tolerance),
+            BlockT.begin(start=start) if tier is Tier.BLOCK else None,
+        )
+
+    def after(self, block: Block) -> LatencyTrial:
+        """The bets after one more block."""
+        durations = block.durations
+        candidate, stable = counted(durations.candidate), counted(durations.stable)
+        slower, not_slower, blocks = self.slower, self.not_slower, self.blocks
+        if block.reference:
+            warm = Durations(stable=block.reference)
+            slower, not_slower = slower.after(block.second, warm, 0.0), not_slower.after(block.second, warm, 0.0)
+        if blocks and 0 < block.weight < 1:
+            blocks = blocks.after(block.second, *candidate, *stable)
+        return replace(
+            self,
+            slower=slower.after(block.second, durations, block.weight),
+            not_slower=not_slower.after(block.second, durations, block.weight),
+            blocks=blocks,
+            requests=self.requests + block.requests,
+            seen=self.seen + Arms(candidate[0], stable[0]),
+        )
+
+    def standing(self, log_threshold: float) -> Standing:
+        """How it stands."""
+        harm, safe = self.slower.log_e, self.not_slower.log_e
+        if self.blocks:
+            harm = self.blocks.log_above(self.tolerance) + ONE_SIDED
+            safe = self.blocks.log_below(self.margin) + ONE_SIDED
+        numbers = {
+            "candidate_units": self.seen.candidate,
+            "stable_units": self.seen.stable,
+            "requests": self.requests,
+            "log_e_body": self.slower.log_body,
+            "log_e_tail": self.slower.log_tail,
+            "log_e_safe_p50": self.not_slower.log_p50,
+            "log_e_safe_p99": self.not_slower.log_p99,
+            "p50_margin": RATIO**self.not_slower.margins.p50,
+            "p99_margin": RATIO**self.not_slower.margins.p99,
+        }
+        return Standing(
+            harm,
+            safe,
+            f"durations of {self.seen.candidate:,} candidate's and {self.seen.stable:,} stable's requests",
+            numbers,
+            enough=bool(self.seen.candidate and self.seen.stable),
+            needed=going_on(safe, log_threshold, self.requests),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AverageTrial:
+    """A mean without bounds, compared block by block of time; turned round where less is worse."""
+
+    metric: str
+    sign: int
+    unit: float
+    """The metric's resolution: what a sum counts in."""
+    margin: float
+    """In the metric's own unit."""
+    blocks: BlockT
+    requests: int = 0
+    count: Arms = NOTHING
+    tier: Tier = Tier.BLOCK
+
+    @classmethod
+    def begin(cls, metric: str, gate: Average, *, start: int, after: float) -> AverageTrial:
+        """Before the first block; `after` is the weight that a PASS leads to."""
+        sign = 1 if gate.worse is Worse.MORE else -1
+        blocks = BlockT.begin(start=start, seconds=gate.block_seconds)
+        return cls(metric, sign, gate.resolution, gate.margin / after, blocks)
+
+    def after(self, block: Block) -> AverageTrial:
+        """The bets after one more block."""
+        count, total = block.values.get(self.metric, Values())
+        blocks, sign = self.blocks, self.sign
+        if 0 < block.weight < 1:
+            blocks = blocks.after(
+                block.second, count.candidate, sign * total.candidate, count.stable, sign * total.stable
+            )
+        return replace(self, blocks=blocks, requests=self.requests + block.requests, count=self.count + count)
+
+    def standing(self, log_threshold: float) -> Standing:
+        """How it stands."""
+        safe = self.blocks.log_below(self.margin / self.unit) + ONE_SIDED
+        worse = self.blocks.mean * self.unit
+        numbers = {"blocks": self.blocks.blocks, "worse_by": worse, "margin": self.margin, "requests": self.requests}
+        return Standing(
+            self.blocks.log_above() + ONE_SIDED,
+            safe,
+            f"{self.metric}: candidate worse by {worse:.4g} on average over {self.blocks.blocks} blocks",
+            {**numbers, "candidate_units": self.count.candidate, "stable_units": self.count.stable},
+            enough=bool(self.blocks.blocks),
+            needed=going_on(safe, log_threshold, self.requests),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LossTrial:
+    """Paired losses: is the candidate dearer, or provably not by the margin?"""
+
+    metric: str
+    tier: Tier
+    dearer: Dearer
+    not_dearer: NotDearer
+    pairs: int = 0
+
+    @classmethod
+    def begin(
+        cls, metric: str, gate: Loss, *, tier: Tier, phi: float, start: int, minutes: int, after: float
+    ) -> LossTrial:
+        """Before the first block; `after` is the weight that a PASS leads to."""
+        margin = min(gate.margin / after, 0.9)
+        dearer = Dearer.begin(start=start, minutes=minutes, phi=phi)
+        return cls(metric, tier, dearer, NotDearer.begin(margin=margin, phi=phi))
+
+    def after(self, block: Block) -> LossTrial:
+        """The bets after one more block."""
+        found = block.differences.get(self.metric)
+        if not found:
+            return self
+        pairs = self.pairs + sum(found.values())
+        dearer = self.dearer.after(block.second, found)
+        return replace(self, dearer=dearer, not_dearer=self.not_dearer.after(found), pairs=pairs)
+
+    def standing(self, log_threshold: float) -> Standing:
+        """How it stands."""
+        safe = self.not_dearer.log_e
+        return Standing(
+            self.dearer.log_e,
+            safe,
+            f"{self.metric}: relative loss difference of {self.pairs:,} pairs",
+            {"pairs": self.pairs, "margin": self.not_dearer.margin},
+            enough=bool(self.pairs),
+            needed=going_on(safe, log_threshold, self.pairs),
+            unit="pairs",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DisagreementTrial:
+    """Shadow answers against stable's: more, or fewer, differ than the limit?"""
+
+    limit: float
+    phi: float
+    tier: Tier
+    pairs: int = 0
+    differing: int = 0
+
+    @classmethod
+    def begin(cls, gate: Disagreement, *, tier: Tier, phi: float) -> DisagreementTrial:
+        """Before the first block."""
+        return cls(gate.limit, phi, tier)
+
+    def after(self, block: Block) -> DisagreementTrial:
+        """The totals after one more block; no order is needed."""
+        pairs, differing = block.pairs
+        if not pairs:
+            return self
+        return replace(self, pairs=self.pairs + pairs, differing=self.differing + min(differing, pairs))
+
+    def standing(self, log_threshold: float) -> Standing:
+        """How it stands."""
+        harm = log_above(self.differing, self.pairs, self.limit) / self.phi
+        safe = log_below(self.differing, self.pairs, self.limit) / self.phi
+        numbers = {"limit": self.limit, "pairs": self.pairs, "disagreements": self.differing}
+        return Standing(
+            harm,
+            safe,
+            f"{self.differing:,} of {self.pairs:,} shadow answers differ from stable's (limit {self.limit:.2%})",
+            numbers,
+            enough=bool(self.pairs),
+            needed=self.pairs_until(log_threshold, safe),
+            unit="pairs",
+        )
+
+    def pairs_until(self, log_threshold: float, log_safe: float) -> int | None:
+        """Pairs still to come until the share is proven below the limit, if all goes on as seen."""
+        if log_safe >= log_threshold:
+            return 0
+        if not self.pairs:
+            return None
+        share, limit = self.differing / self.pairs, self.limit
+        growth = max(
+            share * math.log(part) + (1 - share) * (math.log1p(-part * limit) - math.log1p(-limit)) for part in BELOW
+        )
+        return math.ceil((log_threshold - log_safe) * self.phi / growth) if growth > 0 else None
+
+
+def counted(histogram: Mapping[int, int]) -> tuple[int, int]:
+    """Requests of a histogram, and the sum of their bins."""
+    return sum(histogram.values()), sum(place * count for place, count in histogram.items())
+
+
+def bins(ratio: float) -> float:
+    """A ratio of durations in bins.
+
+    >>> round(bins(1.12), 6)
+    1.0
+    """
+    return math.log(ratio) / math.log(RATIO)

@@ -1,0 +1,226 @@
+"""The gate of an event: failures, invalid answers, or an event of one's own (R1, R2, R4, R5; R9 by blocks). Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from headgate.evidence import difference, label
+from headgate.evidence.block_t import BlockT
+from headgate.evidence.difference import BelowDifference
+from headgate.evidence.dispersion import Tier
+from headgate.evidence.label import Harm
+from headgate.evidence.mixture import log_mean
+from headgate.evidence.ratio import STAKES, BelowRatio
+from headgate.evidence.readings import NOTHING, Arms, Block
+from headgate.gates.declared import RateGate
+from headgate.gates.standing import ONE_SIDED, Standing, counted, going_on
+
+MOST_RATIO = 1e6
+"""A margin above this says the same as this."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateTrial:
+    """All bets on one event, and the totals that they saw.
+
+    For an event that one wants, the arms change places: harm is then that stable has more of it.
+    """
+
+    event: str
+    swapped: bool
+    tier: Tier
+    harm: Harm
+    below_ratio: BelowRatio
+    below_difference: BelowDifference
+    blocks: BlockT | None
+    """The bets of the block tier; None in the others."""
+    weight: float = 0.0
+    """The candidate's share in the last judged block, after any change of places."""
+    requests: int = 0
+    units: Arms = NOTHING
+    hits: Arms = NOTHING
+    routed: Arms = NOTHING
+    lost: int = 0
+
+    @classmethod
+    def begin(
+        cls,
+        event: str,
+        gate: RateGate,
+        *,
+        swapped: bool,
+        tier: Tier,
+        phi: float,
+        start: int,
+        minutes: int,
+        after: float,
+    ) -> RateTrial:
+        """Before the first block; `after` is the weight that a PASS leads to."""
+        ratio = 1 + min(gate.ratio_margin / after, MOST_RATIO)
+        return cls(
+            event,
+            swapped,
+            tier,
+            Harm.begin(start=start, minutes=minutes, phi=phi, null=gate.tolerance),
+            BelowRatio(max(ratio, gate.tolerance), phi=phi),
+            BelowDifference(min(gate.difference_margin / after, 1.0), phi=phi),
+            BlockT.begin(start=start) if tier is Tier.BLOCK else None,
+        )
+
+    def after(self, block: Block) -> RateTrial:
+        """The bets after one more block."""
+        found, routed, weight = block.event(self.event), block.routed, block.weight
+        hits, units = found.hits, found.units
+        if self.swapped:
+            hits, units, routed, weight = turned(hits), turned(units), turned(routed), 1 - weight
+        failures = hits.candidate + hits.stable
+        seen = failures or units.candidate or units.stable
+        return RateTrial(
+            self.event,
+            self.swapped,
+            self.tier,
+            self.harm.after(block.second, candidate=hits.candidate, failures=failures, weight=weight),
+            self.below_ratio.after(
+                candidate=hits.candidate, failures=failures, weight=weight, untouched=self.untouched
+            ),
+            self.below_difference.after(
+                units=units.candidate + units.stable, candidate=hits.candidate, stable=hits.stable, weight=weight
+            ),
+            self.blocks and self.blocks.after(block.second, units.candidate, hits.candidate, units.stable, hits.stable),
+            weight if seen else self.weight,
+            self.requests + block.requests,
+            self.units + units,
+            self.hits + hits,
+            self.routed + routed,
+            self.lost + found.lost,
+        )
+
+    @property
+    def untouched(self) -> float:
+        """Share of the known keys that the event has not happened to."""
+        known = self.routed.candidate + self.routed.stable
+        return max(0.0, 1 - self.lost / known) if known else 1.0 - bool(self.lost)
+
+    @property
+    def log_harm(self) -> float:
+        """Natural logarithm of the e-value against "no worse than the tolerance allows"."""
+        return self.blocks.log_above() + ONE_SIDED if self.blocks else self.harm.log_e
+
+    @property
+    def log_safe(self) -> float:
+        """Natural logarithm of the e-value against "at or beyond both margins"."""
+        if self.blocks:
+            return self.blocks.log_below(self.below_difference.margin) + ONE_SIDED
+        return log_mean((self.below_ratio.log_e, self.below_difference.log_e), (0.5, 0.5))
+
+    def standing(self, log_threshold: float) -> Standing:
+        """How it stands."""
+        hits, units, routed = (turned(arms) if self.swapped else arms for arms in (self.hits, self.units, self.routed))
+        safe = self.log_safe
+        verb = "failed" if self.event == "errors" else f"had {self.event} in"
+        return Standing(
+            self.log_harm,
+            safe,
+            f"candidate {verb} {counted(hits.candidate, units.candidate, routed.candidate)}, "
+            f"stable {counted(hits.stable, units.stable, routed.stable)}",
+            {
+                "candidate_units": units.candidate,
+                "candidate_failures": hits.candidate,
+                "stable_units": units.stable,
+                "stable_failures": hits.stable,
+                "requests": self.requests,
+                "log_e_safe_ratio": self.below_ratio.log_e,
+                "log_e_safe_difference": self.below_difference.log_e,
+                "ratio_margin": self.below_ratio.margin,
+                "difference_margin": self.below_difference.margin,
+                "worst_ratio": self.harm.worst,
+            },
+            enough=bool(routed.candidate and routed.stable),
+            needed=going_on(safe, log_threshold, self.requests) if self.blocks else self.requests_until(log_threshold),
+        )
+
+    def requests_until(self, log_threshold: float) -> int | None:
+        """Live requests still to come until safety is proven, if all goes on as seen; None if it then never is."""
+        if self.log_safe >= log_threshold:
+            return 0
+        units = self.units.both
+        if not units or not self.requests or not 0 < self.weight < 1:
+            return None
+        half = log_threshold + math.log(2)
+        longest = [(half - log - math.log(stake)) / growth for log, stake, growth in self.growths() if growth > 1e-12]
+        return math.ceil(max(1.0, min(longest)) * self.requests / units) if longest else None
+
+    def growths(self) -> Iterable[tuple[float, float, float]]:
+        """Of every safety bet: its logarithm, its stake, and what it gains per unit at the rates seen."""
+        weight, phi = self.weight, self.below_ratio.phi
+        candidate = weight * self.hits.candidate / max(1, self.units.candidate)
+        stable = (1 - weight) * self.hits.stable / max(1, self.units.stable)
+        null, *alternatives = self.below_ratio.odds(self.untouched)
+        for log, alternative, stake in zip(self.below_ratio.log_wealth, alternatives, STAKES, strict=True):
+            gain, cost = label.log_factors(weight, min(alternative, null), null)
+            yield log, stake, (candidate * gain - (candidate + stable) * cost) / phi
+        factors = difference.log_factors(weight, self.below_difference.margin)
+        for log, (lose, win, quiet) in zip(self.below_difference.log_wealth, factors, strict=True):
+            growth = candidate * lose + stable * win + (1 - candidate - stable) * quiet
+            yield log, 1 / len(factors), growth / phi
+
+
+@dataclass(frozen=True, slots=True)
+class SliceTrial:
+    """Harm in every slice of every rate; one bet a slice, each with an equal part of the gate's money."""
+
+    most: int
+    """Slices per rate that are watched; the earliest ones, which no later data can change."""
+    rates: int
+    """How many rates have slices."""
+    opening: Harm
+    harms: tuple[tuple[str, Harm], ...] = ()
+    hits: tuple[tuple[str, Arms], ...] = ()
+    tier: Tier = Tier.EXACT
+
+    def after(self, block: Block) -> SliceTrial:
+        """The bets after one more block. A slice is joined at its first event, and costs no other one money."""
+        names = [name for name in block.events if "@" in name]
+        if not names:
+            return self
+        harms, hits = dict(self.harms), dict(self.hits)
+        counts: dict[str, int] = {}
+        for name in harms:
+            counts[name.partition("@")[0]] = counts.get(name.partition("@")[0], 0) + 1
+        for name in sorted(names):
+            rate = name.partition("@")[0]
+            if name not in harms:
+                if counts.get(rate, 0) >= self.most:
+                    continue
+                counts[rate] = counts.get(rate, 0) + 1
+            found = block.events[name].hits
+            bet = harms.get(name, self.opening)
+            harms[name] = bet.after(
+                block.second, candidate=found.candidate, failures=found.candidate + found.stable, weight=block.weight
+            )
+            hits[name] = hits.get(name, NOTHING) + found
+        return replace(self, harms=tuple(harms.items()), hits=tuple(hits.items()))
+
+    @property
+    def log_harm(self) -> float:
+        """Average over all places for slices; a place that is not taken keeps its money."""
+        places = self.most * self.rates
+        logs = [harm.log_e for _, harm in self.harms]
+        return log_mean([*logs, 0.0], [*(1 / places for _ in logs), max(0.0, 1 - len(logs) / places)])
+
+    def standing(self, _log_threshold: float) -> Standing:
+        """How it stands; a slice is never proven safe here."""
+        if not self.harms:
+            return Standing(0.0, 0.0, "no failure in any slice yet", {"slices": 0}, enough=False)
+        name, harm = max(self.harms, key=lambda item: item[1].log_e)
+        hits = dict(self.hits)[name]
+        seen = f"worst of {len(self.harms)} slices is {name}: {hits.candidate:,} of {hits.both:,} are the candidate's"
+        worst = {"worst_log_e": harm.log_e, "worst_candidate": hits.candidate, "worst_both": hits.both}
+        return Standing(self.log_harm, 0.0, seen, {"slices": len(self.harms), **worst})
+
+
+def turned(arms: Arms) -> Arms:
+    """The arms in each other's place."""
+    return Arms(arms.stable, arms.candidate)

@@ -1,0 +1,73 @@
+"""How one gate stands: what is proven about harm and about safety, in numbers. Pure values and words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, Self
+
+from headgate.evidence.dispersion import Tier
+from headgate.evidence.readings import Block
+
+ONE_SIDED = math.log(2)
+"""The block t test is two-sided; with its sign it proves one side at half the chance of error."""
+
+
+class Standing(NamedTuple):
+    """What one gate has proven so far."""
+
+    log_harm: float
+    """Natural logarithm of the e-value of harm; for the block tier, of twice the two-sided one (like 1 / p)."""
+    log_safe: float
+    """The same for safety; the weaker one where two proofs are needed."""
+    seen: str
+    """What was seen, in words."""
+    numbers: Mapping[str, float]
+    enough: bool = True
+    """Whether both sides were seen at all."""
+    needed: int | None = None
+    """Live requests still to come until safety is proven, if all goes on as seen; None when it then never is."""
+    unit: str = "requests"
+
+
+class Trial(Protocol):
+    """The bets of one gate, folded block by block. Frozen: `after` gives the next."""
+
+    @property
+    def tier(self) -> Tier:
+        """By which statistics it is judged."""
+
+    def after(self, block: Block) -> Self:
+        """The bets after one more block; each factor was fixed before the block was seen."""
+
+    def standing(self, log_threshold: float) -> Standing:
+        """How it stands; `log_threshold` is what safety must reach."""
+
+
+def counted(hits: int, units: int, routed: int) -> str:
+    """So many of so many keys. Keys seen first in warm-up are no judged units, but may fail later.
+
+    >>> counted(9, 6120, 6200)
+    '9 of 6,120 keys'
+    """
+    return f"{hits:,} of {units if hits <= units else max(hits, routed):,} keys"
+
+
+def going_on(log_safe: float, log_threshold: float, requests: int) -> int | None:
+    """Requests still to come when evidence goes on growing as it did on average.
+
+    >>> going_on(1.0, 3.0, 1000), going_on(-0.5, 3.0, 1000)
+    (2000, None)
+    """
+    if log_safe >= log_threshold:
+        return 0
+    return math.ceil((log_threshold - log_safe) / log_safe * requests) if log_safe > 0 and requests else None
+
+
+def e_value(log_e: float) -> str:
+    """An e-value for people.
+
+    >>> e_value(3.714), e_value(400.0)
+    ('41', '10^174')
+    """
+    return f"{math.exp(log_e):.2g}" if log_e < math.log(1e4) else f"10^{log_e / math.log(10):.0f}"
