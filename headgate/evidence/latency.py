@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from operator import mul
 from typing import NamedTuple
 
 from headgate.evidence.histogram import BINS, EMPTY, added, bins_around, counted
@@ -87,17 +88,13 @@ def scores(reference: tuple[float, ...]) -> list[tuple[float, ...]]:
 
 
 @lru_cache(maxsize=128)
-def log_factors(
-    reference: tuple[float, ...], weight: float
-) -> tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]:
-    """Per bin, what each bet gains by one answer of the candidate, s - log(1 - w + w e^s), and of stable."""
-    rows = scores(reference)
-    costs = [tuple([math.log1p(weight * math.expm1(score)) for score in row]) for row in rows]
-    gains = [
-        tuple([score - cost for score, cost in zip(row, paid, strict=True)])
-        for row, paid in zip(rows, costs, strict=True)
-    ]
-    return tuple(gains), tuple([tuple([-cost for cost in paid]) for paid in costs])
+def log_factors(reference: tuple[float, ...], weight: float) -> tuple[tuple[float, ...], ...]:
+    """Per bet, what it gains by one answer in each bin: of the candidate, s - log(1 - w + w e^s); then of stable."""
+    factors = []
+    for column in zip(*scores(reference), strict=True):
+        costs = [math.log1p(weight * math.expm1(score)) for score in column]
+        factors.append((*[score - cost for score, cost in zip(column, costs, strict=True)], *[-cost for cost in costs]))
+    return tuple(factors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +157,17 @@ class Slower:
 
         Sums are exact (fsum): neither their order nor the version of Python moves the last bit. Empty without answers.
         """
-        candidate, stable = log_factors(self.reference.ranked, weight)
-        rows = [
-            *([count * gain for gain in candidate[place]] for place, count in counted(durations.candidate, self.down)),
-            *([count * gain for gain in stable[place]] for place, count in counted(durations.stable)),
+        answers = [
+            *counted(durations.candidate, self.down),
+            *[(BINS + place, count) for place, count in counted(durations.stable)],
         ]
-        return [math.fsum(column) / self.phi for column in zip(*rows, strict=True)]
+        if not answers:
+            return []
+        places, counts = zip(*answers, strict=True)
+        return [
+            math.fsum(map(mul, counts, map(factors.__getitem__, places))) / self.phi
+            for factors in log_factors(self.reference.ranked, weight)
+        ]
 
     @property
     def log_body(self) -> float:

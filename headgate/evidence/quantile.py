@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import mul
 from typing import NamedTuple
 
 from headgate.evidence.histogram import BINS, EMPTY, added, bins_within, counted
@@ -62,6 +63,36 @@ def cut(recent: Sequence[float], beyond: float) -> Cut:
             return Cut(place, (target - above) / recent[place])
         above += recent[place]
     return Cut(0, min(1.0, max(0.0, (target - above) / recent[0])) if recent[0] else 0.0)
+
+
+class Recent(NamedTuple):
+    """Stable's recent answers, and where their p50 and p99 lie. Each minute makes new cuts, and older answers fade."""
+
+    answers: tuple[float, ...] = EMPTY
+    """Per bin."""
+    minute: int | None = None
+    """The last minute that had answers."""
+    cuts: tuple[Cut, Cut] | None = None
+
+    def after(self, second: int, durations: Durations) -> Recent:
+        """The same with stable's answers of one more block."""
+        if not durations.stable:
+            return self
+        answers, minute, cuts = self.answers, second // 60, self.cuts
+        if self.minute is not None and minute != self.minute:
+            cuts = cuts_of(answers) or cuts
+            left = max(FADING, min(1.0, KEPT / max(1.0, math.fsum(answers))))
+            answers = tuple([count * left for count in answers])
+        answers = added(answers, durations.stable)
+        return Recent(answers, minute, cuts or cuts_of(answers))
+
+
+NOTHING_SEEN = Recent()
+
+
+def cuts_of(answers: Sequence[float]) -> tuple[Cut, Cut] | None:
+    """Where p50 and p99 lie; None when there are too few answers to say."""
+    return (cut(answers, HALF), cut(answers, SLOWEST)) if math.fsum(answers) >= FEWEST else None
 
 
 class Factors(NamedTuple):
@@ -134,12 +165,7 @@ class NotSlower:
     """Natural logarithm of the money of each bet on p50."""
     slowest: tuple[float, ...] = (0.0,) * len(RATIOS)
     """The same for p99."""
-    recent: tuple[float, ...] = EMPTY
-    """Stable's recent answers per bin."""
-    minute: int | None = None
-    """The last minute that had answers of stable."""
-    cuts: tuple[Cut, Cut] | None = None
-    """Where stable's p50 and p99 lie."""
+    recent: Recent = NOTHING_SEEN
 
     @classmethod
     def begin(cls, *, p50: float, p99: float, phi: float = 1.0) -> NotSlower:
@@ -160,15 +186,15 @@ class NotSlower:
         learned from.
         """
         half, slowest = self.half, self.slowest
-        if self.cuts and 0 < weight < 1 and (durations.candidate or durations.stable):
+        cuts = self.recent.cuts
+        if cuts and 0 < weight < 1 and (durations.candidate or durations.stable):
             candidate, stable = counted(durations.candidate), counted(durations.stable)
-            at_half, at_slowest = self.cuts
+            at_half, at_slowest = cuts
             half = self.bet(half, events(candidate, stable, at_half.place, self.margins.p50), weight, at_half.part)
             slowest = self.bet(
                 slowest, events(candidate, stable, at_slowest.place, self.margins.p99), weight, at_slowest.part
             )
-        recent, minute, cuts = self.learned(second, durations)
-        return NotSlower(self.margins, self.phi, half, slowest, recent, minute, cuts)
+        return NotSlower(self.margins, self.phi, half, slowest, self.recent.after(second, durations))
 
     def bet(self, log_wealth: tuple[float, ...], found: Events | None, weight: float, part: float) -> tuple[float, ...]:
         """The money of the bets on one quantile after these events."""
@@ -176,33 +202,10 @@ class NotSlower:
             return log_wealth
         return tuple(
             [
-                log
-                + math.fsum([count * log_factor for count, log_factor in zip(found, factors, strict=True)]) / self.phi
+                log + math.fsum(map(mul, found, factors)) / self.phi
                 for log, factors in zip(log_wealth, log_factors(weight, part), strict=True)
             ]
         )
-
-    def learned(
-        self, second: int, durations: Durations
-    ) -> tuple[tuple[float, ...], int | None, tuple[Cut, Cut] | None]:
-        """Stable's recent answers, their last minute, and the cuts, after one block. A new minute makes new cuts."""
-        recent, minute, cuts = self.recent, self.minute, self.cuts
-        if not durations.stable:
-            return recent, minute, cuts
-        now = second // 60
-        if minute is None:
-            minute = now
-        elif now > minute:
-            minute = now
-            answers = math.fsum(recent)
-            if answers >= FEWEST:
-                cuts = cut(recent, HALF), cut(recent, SLOWEST)
-            left = max(FADING, min(1.0, KEPT / answers)) if answers > 0 else 1.0
-            recent = tuple([count * left for count in recent])
-        recent = added(recent, durations.stable)
-        if cuts is None and math.fsum(recent) >= FEWEST:
-            cuts = cut(recent, HALF), cut(recent, SLOWEST)
-        return recent, minute, cuts
 
     @property
     def log_p50(self) -> float:
