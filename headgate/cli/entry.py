@@ -31,6 +31,8 @@ COMMANDS = {
     "down": ("environment", "Stop an environment on this machine."),
     "logs": ("environment", "Show what an environment says it does."),
     "load": ("environment", "Replay rows as live requests."),
+    "outcomes": ("outcomes", "Report what became of answers."),
+    "plan": ("plan", "Say what a release will need, before it is begun."),
     "release": ("release", "Release a model, or take up its open release."),
     "rollback": ("release", "Go back to a stored bundle."),
     "adopt": ("release", "Make a model that runs already the first stable."),

@@ -1,32 +1,45 @@
 """Look at an environment's logs: what was added since the last look, as evidence. It reads files and decides nothing.
 
-A block is closed two seconds after its end. A line that comes later is counted and left out, so that a closed block
-never changes. Evidence and cursor belong together: whoever stores both in one entry loses nothing and counts nothing
-twice, however often the process dies between two entries.
+A block is closed two seconds after its end. A request's line that comes later is counted and left out, so that a closed
+block never changes; an outcome, which may come hours after its request, then counts in the first block that is open.
+Evidence and cursor belong together: whoever stores both in one entry loses nothing and counts nothing twice, however
+often the process dies between two entries. A line that a log holds twice counts twice: nothing but its place tells a
+line from another.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import AwareDatetime, Field, ValidationError
 
 from headgate.errors import Unavailable
 from headgate.evidence import STABLE, Evidence, Observation, gather
+from headgate.gates.declared import Metric
 from headgate.manifest import Output
-from headgate.telemetry.access import AccessLine, observation, second_of
+from headgate.telemetry import outcomes
+from headgate.telemetry.access import AccessLine, disconnected, events, observation, second_of
+from headgate.telemetry.outcomes import OutcomeLine
 from headgate.telemetry.pairs import Asked, Half, Line, Waiting, join
+from headgate.telemetry.slices import Slices
 from headgate.telemetry.tail import AccessLog, Place, end_of, files_in, lines_from
 from headgate.values import Value
 
 GRACE = timedelta(seconds=2)
 """How long after the end of a block its lines may come."""
+PREDICTIONS = "predictions"
+"""In an environment's folder: a log for every server instance."""
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+"""What reading may raise at a line that is no line of a log."""
+UNDECLARED: Mapping[str, Metric] = MappingProxyType({})
+"""No metrics of one's own."""
 
 
 class Cursor(Value):
@@ -35,6 +48,10 @@ class Cursor(Value):
     access: Place = Place()
     predictions: dict[str, int] = {}
     """Bytes read of each prediction log, by file name."""
+    outcomes: dict[str, int] = {}
+    """Bytes read of each file of outcomes, by its name."""
+    slices: tuple[str, ...] = ()
+    """Labels of requests that are told apart, in order of appearance."""
     waiting: dict[str, Waiting] = Field(default={}, repr=False)
     """Request id -> the lines of it that were read."""
     watermark: AwareDatetime | None = None
@@ -51,9 +68,11 @@ class Look:
     watermark: datetime
     """Blocks that ended before this are closed."""
     late: int = 0
-    """Lines left out because their block was closed."""
+    """Requests left out because their block was closed."""
     unreadable: int = 0
-    """Lines that are no line of a log."""
+    """Lines that are no line of a log; of outcomes, also those of a metric that is not declared, or of another kind."""
+    unlabelled: int = 0
+    """Labels of requests that are none, or one too many."""
     dropped: int = 0
     """Requests whose shadow pair was given up: too many waited, or two shared an id."""
     lost_files: int = 0
@@ -63,11 +82,22 @@ class Look:
 def begin(folder: Path) -> Cursor:
     """A cursor at the end of all logs: a release need not read what was before it."""
     with readable(folder):
-        sizes = {path.name: path.stat().st_size for path in prediction_logs(folder)}
-        return Cursor(access=end_of(folder / "gateway"), predictions=sizes)
+        predictions, reported = (
+            {path.name: path.stat().st_size for path in jsonl_in(folder / name)}
+            for name in (PREDICTIONS, outcomes.FOLDER)
+        )
+        return Cursor(access=end_of(folder / "gateway"), predictions=predictions, outcomes=reported)
 
 
-def look(folder: Path, model: str, cursor: Cursor | None, *, now: datetime, schema: Mapping[str, Output]) -> Look:
+def look(
+    folder: Path,
+    model: str,
+    cursor: Cursor | None,
+    *,
+    now: datetime,
+    schema: Mapping[str, Output],
+    metrics: Mapping[str, Metric] = UNDECLARED,
+) -> Look:
     """Read what was logged since `cursor` (None: since ever). Logs that do not exist yet are empty.
 
     Args:
@@ -76,6 +106,7 @@ def look(folder: Path, model: str, cursor: Cursor | None, *, now: datetime, sche
         cursor: the last look's.
         now: blocks that ended `GRACE` before it are closed.
         schema: the model's outputs, with how near a shadow's answer must be.
+        metrics: the plan's own metrics, by the name under which outcomes are reported.
 
     Raises `Unavailable` when a log is there and cannot be read.
     """
@@ -84,21 +115,29 @@ def look(folder: Path, model: str, cursor: Cursor | None, *, now: datetime, sche
     if cursor.watermark:
         watermark = max(watermark, cursor.watermark)
     closed = second_of(cursor.watermark) if cursor.watermark else 0
-    reading = Reading(model, closed)
+    slices = Slices(dict.fromkeys(cursor.slices))
+    reading = Reading(model, closed, max(closed, second_of(now)), slices, metrics)
     with readable(folder):
         # The gateway's log first: an answer is written before its request's line, so it then is there to be read.
         access = AccessLog(folder / "gateway", cursor.access)
         evidence = gather(reading.requests(access.lines()))
-        offsets = {}
-        for path in prediction_logs(folder):
-            offsets[path.name] = reading.answers(path, cursor.predictions.get(path.name, 0))
+        predictions = reading.each(folder / PREDICTIONS, cursor.predictions, reading.answer)
+        reported = reading.each(folder / outcomes.FOLDER, cursor.outcomes, reading.outcome)
     joined = join(reading.lines, cursor.waiting, watermark=watermark.timestamp(), closed=closed, schema=schema)
     return Look(
-        evidence.merge(gather(joined.pairs)),
-        Cursor(access=access.place, predictions=offsets, waiting=joined.waiting, watermark=watermark),
+        evidence.merge(gather([*joined.pairs, *reading.outcomes])),
+        Cursor(
+            access=access.place,
+            predictions=predictions,
+            outcomes=reported,
+            slices=tuple(slices.known),
+            waiting=joined.waiting,
+            watermark=watermark,
+        ),
         watermark,
         late=reading.late,
         unreadable=reading.unreadable,
+        unlabelled=slices.dropped,
         dropped=joined.dropped,
         lost_files=access.lost,
     )
@@ -110,9 +149,14 @@ class Reading:
 
     model: str
     closed: int
-    """Lines of blocks before this second are late."""
+    """Requests of blocks before this second are late."""
+    now: int
+    """Nothing is known of seconds after this one."""
+    slices: Slices
+    metrics: Mapping[str, Metric]
     lines: list[Line] = field(default_factory=list)
     """For joining pairs."""
+    outcomes: list[Observation] = field(default_factory=list)
     late: int = 0
     unreadable: int = 0
 
@@ -132,18 +176,34 @@ class Reading:
             if second_of(line.t) < self.closed:
                 self.late += 1
                 continue
-            yield observation(line)
+            happened = () if disconnected(line) else self.slices.events(line.slice, events(line))
+            yield observation(line, happened)
 
-    def answers(self, path: Path, offset: int) -> int:
-        """Take up the answers of one prediction log from `offset` on; returns the offset after them."""
-        with path.open("rb") as opened:
-            for text, after in lines_from(opened.fileno(), offset):
-                offset = after
-                try:
-                    self.lines.append(answer(json.loads(text)))
-                except (ValueError, KeyError, TypeError, AttributeError):
-                    self.unreadable += 1
-        return offset
+    def each(self, folder: Path, offsets: Mapping[str, int], take: Callable[[bytes], None]) -> dict[str, int]:
+        """Take up the new lines of every log in a folder, counting those that are none; the offsets after them."""
+        read = {}
+        for path in jsonl_in(folder):
+            offset = offsets.get(path.name, 0)
+            with path.open("rb") as opened:
+                for text, after in lines_from(opened.fileno(), offset):
+                    offset = after
+                    try:
+                        take(text)
+                    except UNREADABLE:
+                        self.unreadable += 1
+            read[path.name] = offset
+        return read
+
+    def answer(self, text: bytes) -> None:
+        """Take up one line of a prediction log."""
+        self.lines.append(answer(json.loads(text)))
+
+    def outcome(self, text: bytes) -> None:
+        """Take up one outcome of this model. It counts from now on, if its own second is closed or yet to come."""
+        line = OutcomeLine.model_validate_json(text, strict=True)
+        if line.model == self.model:
+            block = min(max(second_of(line.t), self.closed), self.now)
+            self.outcomes.append(outcomes.observed(line, self.metrics[line.metric], block))
 
 
 def answer(document: dict[str, Any]) -> Line:
@@ -166,9 +226,14 @@ def storable(value: object) -> object:
     return value if value is None or isinstance(value, str | bool) else []
 
 
-def prediction_logs(folder: Path) -> list[Path]:
-    """The prediction log of every server instance."""
-    return [path for path in files_in(folder / "predictions") if path.suffix == ".jsonl"]
+def jsonl_in(folder: Path) -> list[Path]:
+    """The logs in a folder: the predictions of every server instance, the outcomes of every writer."""
+    return [path for path in files_in(folder) if path.suffix == ".jsonl"]
+
+
+def sizes(folder: Path) -> dict[str, int]:
+    """How many bytes each log in a folder has."""
+    return {path.name: path.stat().st_size for path in jsonl_in(folder)}
 
 
 @contextmanager

@@ -5,19 +5,20 @@ Intention to treat: a request counts for the variant it was assigned to, whoever
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field
 
 from headgate.evidence import CANDIDATE, STABLE, Cell, Observation
+from headgate.evidence.histogram import bin_of
+from headgate.evidence.readings import ERRORS
 from headgate.values import Value
 
 DISCONNECTED = "DC"
 """Envoy's flag for a caller that went away before its answer."""
-MILLISECONDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
-"""Upper ends of the latency counters."""
+INVALID = "invalid"
+"""The event that an answer broke the bounds that its model declares."""
 
 Text = Annotated[str, BeforeValidator(lambda text: "" if text is None else text)]
 """A name that the gateway may leave out."""
@@ -40,7 +41,16 @@ class AccessLine(Value):
     flags: Text = ""
     attempts: Count = Field(default=1, ge=0)
     mirrored: bool = False
-    ms: float = Field(default=0, ge=0)
+    slice: Text = ""
+    """The caller's labels, as it wrote them."""
+    host: Text = ""
+    """Address of the server that gave the answer."""
+    invalid: Text = ""
+    """Why the answer broke what its model declares."""
+    us: float | None = Field(default=None, ge=0)
+    """Duration in microseconds; None when the caller did not get its answer."""
+    ms: float | None = Field(default=None, ge=0)
+    """The same in whole milliseconds, for people."""
 
 
 def disconnected(line: AccessLine) -> bool:
@@ -61,29 +71,38 @@ def failed(line: AccessLine) -> bool:
     return line.code < 400 and (line.attempts > 1 or line.answered != line.assigned)
 
 
-def observation(line: AccessLine) -> Observation:
-    """The line as evidence takes it."""
+def invalid(line: AccessLine) -> bool:
+    """Whether the assigned variant gave an invalid answer. Somebody else's answer says nothing about it."""
+    return bool(line.invalid) and line.code < 400 and line.answered == line.assigned and not disconnected(line)
+
+
+def events(line: AccessLine) -> tuple[str, ...]:
+    """What happened to the request."""
+    return (*((ERRORS,) if failed(line) else ()), *((INVALID,) if invalid(line) else ()))
+
+
+def observation(line: AccessLine, happened: tuple[str, ...]) -> Observation:
+    """The line as evidence takes it, with what happened, in slices too."""
     cell = Cell(second_of(line.t), line.rev, line.assigned)
     if disconnected(line):
         return Observation(cell, counters={"requests": 1, "disconnects": 1})
-    failure = failed(line)
-    return Observation(
-        cell,
-        key=line.key,
-        unit=True,
-        failed=failure,
-        counters={"requests": 1, "errors": int(failure), "us_sum": round(1000 * line.ms), latency(line.ms): 1},
-    )
+    counters = {"requests": 1, "errors": int(ERRORS in happened)}
+    place = duration(line)
+    if place is not None:
+        counters[f"all:{place}"] = 1
+    return Observation(cell, key=line.key, unit=True, bin=place, events=happened, counters=counters)
 
 
-def latency(ms: float) -> str:
-    """The counter that a request of this duration belongs to.
+def duration(line: AccessLine) -> int | None:
+    """The bin of its duration, None when it is not known. A gateway that was started long ago may tell `ms` alone.
 
-    >>> latency(0.4), latency(7.0), latency(60000.0)
-    ('ms<=1', 'ms<=10', 'ms>10000')
+    >>> line = {"t": "2026-03-01T12:00:00Z", "model": "co2", "rev": 7, "assigned": "stable", "code": 200}
+    >>> duration(AccessLine(**line, us=20_000)), duration(AccessLine(**line, ms=20)), duration(AccessLine(**line))
+    (47, 47, None)
     """
-    place = bisect_left(MILLISECONDS, ms)
-    return f"ms<={MILLISECONDS[place]}" if place < len(MILLISECONDS) else f"ms>{MILLISECONDS[-1]}"
+    if line.us is not None:
+        return bin_of(line.us)
+    return None if line.ms is None else bin_of(1000 * line.ms)
 
 
 def second_of(moment: datetime) -> int:
