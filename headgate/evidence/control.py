@@ -204,8 +204,9 @@ def residuals(values: Sequence[float], baseline: Baseline | None = None) -> tupl
     >>> residuals([12.0, 11.0, 8.0], Baseline(mean=10.0, sd=1.0, autocorrelation=0.5))[1:]
     (0.0, -2.5)
     """
-    mean, _, lag = baseline_of(values) if baseline is None else baseline
-    apart = [value - mean for value in values]
+    frozen = baseline_of(values) if baseline is None else baseline
+    lag = frozen.autocorrelation
+    apart = [value - frozen.mean for value in values]
     befores = [math.nan, *apart]
     return tuple(
         a * math.sqrt(1 - lag * lag) if math.isnan(before) else a - lag * before
