@@ -88,15 +88,15 @@ def test_average_run_lengths_are_those_of_the_papers(arl, chart, lengths, within
 
 
 RUN = {  # chart, shift, published length, runs
-    "Shewhart, none": (Shewhart(5.0, 2.0), 0, 370.40, 800),
-    "Shewhart, 1": (Shewhart(5.0, 2.0), 1, 43.89, 2000),
+    "Shewhart, none": (Shewhart(5.0, 2.0), 0, 370.40, 500),
+    "Shewhart, 1": (Shewhart(5.0, 2.0), 1, 43.89, 1500),
     "Shewhart, 2": (Shewhart(5.0, 2.0), 2, 6.30, 4000),
-    "CUSUM, none": (Cusum(5.0, 2.0, 0.5, 4.0), 0, 168, 1000),
-    "CUSUM, half": (Cusum(5.0, 2.0, 0.5, 4.0), 0.5, 26.6, 2000),
+    "CUSUM, none": (Cusum(5.0, 2.0, 0.5, 4.0), 0, 168, 700),
+    "CUSUM, half": (Cusum(5.0, 2.0, 0.5, 4.0), 0.5, 26.6, 1500),
     "CUSUM, 1": (Cusum(5.0, 2.0, 0.5, 4.0), 1, 8.38, 4000),
     "CUSUM, 2": (Cusum(5.0, 2.0, 0.5, 4.0), 2, 3.34, 4000),
-    "EWMA, none": (Ewma(5.0, 2.0), 0, 500, 600),
-    "EWMA, half": (Ewma(5.0, 2.0), 0.5, 31.3, 2000),
+    "EWMA, none": (Ewma(5.0, 2.0), 0, 500, 300),
+    "EWMA, half": (Ewma(5.0, 2.0), 0.5, 31.3, 1500),
     "EWMA, 1": (Ewma(5.0, 2.0), 1, 10.3, 4000),
     "EWMA, 2": (Ewma(5.0, 2.0), 2, 4.4, 3000),
 }
