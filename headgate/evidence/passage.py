@@ -81,7 +81,8 @@ class Passage(NamedTuple):
         height = max(self.distance + pull * self.before, 1e-9)
         root = math.sqrt(spread)
         late = (height - pull * spread) / root
-        return min(1.0, math.exp(log_above(late)) + math.exp(2 * pull * height + log_above(late + 2 * pull * root)))
+        reflected = min(2 * pull * height + log_above(late + 2 * pull * root), 0.0)  # a chance, whatever rounding says
+        return min(1.0, math.exp(log_above(late)) + math.exp(reflected))
 
     def units(self, chance: float) -> float:
         """Units from now on within which it is reached with this chance; 0 when that is so already."""

@@ -138,6 +138,8 @@ class Judge:
         }
         if stands.needed is not None:
             numbers["needed_requests"] = stands.needed
+        if question.intervals:
+            numbers |= self.trials[name].intervals(question.gates.alpha)
         said = "" if tier is Tier.EXACT else f" [{tier} tier]"
         dry = " (dry run)" if gate.dry_run else ""
         decides = guards or (answer is Answer.FAIL and not gate.dry_run)

@@ -10,6 +10,7 @@ from headgate.evidence.dispersion import Tier
 from headgate.evidence.histogram import bin_of
 from headgate.evidence.mixture import log_mean
 from headgate.evidence.readings import ERRORS, Block
+from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Rules, ServiceLevel
 from headgate.gates.question import Question
 from headgate.gates.standing import Standing
@@ -82,6 +83,11 @@ class LevelTrial:
             numbers,
             enough=bool(self.units),
         )
+
+    def intervals(self, level: float) -> dict[str, float]:
+        """The candidate's share of failures."""
+        low, high = rate_interval(self.failures, max(self.units, self.failures), level)
+        return {"rate_low": low, "rate_high": high}
 
 
 def with_minute(

@@ -14,6 +14,7 @@ from headgate.evidence.latency import Slower
 from headgate.evidence.paired import Dearer, NotDearer
 from headgate.evidence.quantile import NotSlower
 from headgate.evidence.readings import NOTHING, Arms, Block, Durations, Values
+from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Average, Disagreement, Latency, Loss, Worse
 from headgate.gates.standing import ONE_SIDED, Standing, going_on
 
@@ -90,6 +91,10 @@ class LatencyTrial:
             needed=going_on(safe, log_threshold, self.requests),
         )
 
+    def intervals(self, _level: float) -> dict[str, float]:
+        """None: its proofs are the margins themselves."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class AverageTrial:
@@ -137,6 +142,12 @@ class AverageTrial:
             needed=going_on(safe, log_threshold, self.requests),
         )
 
+    def intervals(self, level: float) -> dict[str, float]:
+        """By how much the candidate is worse, in the metric's own unit."""
+        low, high = self.blocks.interval(level)
+        ends = {"difference_low": low * self.unit, "difference_high": high * self.unit}
+        return {name: end for name, end in ends.items() if math.isfinite(end)}
+
 
 @dataclass(frozen=True, slots=True)
 class LossTrial:
@@ -179,6 +190,10 @@ class LossTrial:
             unit="pairs",
         )
 
+    def intervals(self, _level: float) -> dict[str, float]:
+        """None: its proofs are the margins themselves."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class DisagreementTrial:
@@ -216,6 +231,11 @@ class DisagreementTrial:
             needed=self.pairs_until(log_threshold, safe),
             unit="pairs",
         )
+
+    def intervals(self, level: float) -> dict[str, float]:
+        """The disagreeing share."""
+        low, high = rate_interval(self.differing, self.pairs, level, self.phi)
+        return {"rate_low": low, "rate_high": high}
 
     def pairs_until(self, log_threshold: float, log_safe: float) -> int | None:
         """Pairs still to come until the share is proven below the limit, if all goes on as seen."""

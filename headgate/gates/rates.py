@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from headgate.evidence import difference, label
@@ -12,11 +11,16 @@ from headgate.evidence.difference import BelowDifference
 from headgate.evidence.dispersion import Tier
 from headgate.evidence.label import Harm
 from headgate.evidence.mixture import log_mean
+from headgate.evidence.multiple import proven
+from headgate.evidence.passage import Walk, needed
 from headgate.evidence.ratio import STAKES, BelowRatio
 from headgate.evidence.readings import NOTHING, Arms, Block
+from headgate.evidence.sequences import Interval, Labels, difference_interval, ratio_interval
 from headgate.gates.declared import RateGate
 from headgate.gates.standing import ONE_SIDED, Standing, counted, going_on
 
+FALSE_NAMES = 0.05
+"""Expected share of wrong names among the slices that are named (e-BH)."""
 MOST_RATIO = 1e6
 """A margin above this says the same as this."""
 
@@ -43,6 +47,8 @@ class RateTrial:
     hits: Arms = NOTHING
     routed: Arms = NOTHING
     lost: int = 0
+    labels: tuple[Labels, ...] = ()
+    """Events per weight."""
 
     @classmethod
     def begin(
@@ -95,6 +101,7 @@ class RateTrial:
             self.hits + hits,
             self.routed + routed,
             self.lost + found.lost,
+            with_label(self.labels, weight, hits),
         )
 
     @property
@@ -145,26 +152,51 @@ class RateTrial:
         """Live requests still to come until safety is proven, if all goes on as seen; None if it then never is."""
         if self.log_safe >= log_threshold:
             return 0
-        units = self.units.both
+        units = self.units.candidate + self.units.stable
         if not units or not self.requests or not 0 < self.weight < 1:
             return None
-        half = log_threshold + math.log(2)
-        longest = [(half - log - math.log(stake)) / growth for log, stake, growth in self.growths() if growth > 1e-12]
-        return math.ceil(max(1.0, min(longest)) * self.requests / units) if longest else None
+        walk, logs = self.walk()
+        missing = needed(logs, walk, log_threshold=log_threshold)
+        return None if missing is None else math.ceil(max(1.0, missing) * self.requests / units)
 
-    def growths(self) -> Iterable[tuple[float, float, float]]:
-        """Of every safety bet: its logarithm, its stake, and what it gains per unit at the rates seen."""
+    def walk(self) -> tuple[Walk, list[float]]:
+        """What the safety bets earn per unit at the rates seen, and their money, stakes included."""
         weight, phi = self.weight, self.below_ratio.phi
-        candidate = weight * self.hits.candidate / max(1, self.units.candidate)
-        stable = (1 - weight) * self.hits.stable / max(1, self.units.stable)
+        candidate = weight * min(1.0, self.hits.candidate / max(1, self.units.candidate))
+        stable = (1 - weight) * min(1.0, self.hits.stable / max(1, self.units.stable))
         null, *alternatives = self.below_ratio.odds(self.untouched)
+        factors, logs = [], []
         for log, alternative, stake in zip(self.below_ratio.log_wealth, alternatives, STAKES, strict=True):
             gain, cost = label.log_factors(weight, min(alternative, null), null)
-            yield log, stake, (candidate * gain - (candidate + stable) * cost) / phi
-        factors = difference.log_factors(weight, self.below_difference.margin)
-        for log, (lose, win, quiet) in zip(self.below_difference.log_wealth, factors, strict=True):
-            growth = candidate * lose + stable * win + (1 - candidate - stable) * quiet
-            yield log, 1 / len(factors), growth / phi
+            factors.append(((gain - cost) / phi, -cost / phi, 0.0))
+            logs.append(log + math.log(stake / 2))
+        bets = difference.log_factors(weight, self.below_difference.margin)
+        for log, (lose, win, quiet) in zip(self.below_difference.log_wealth, bets, strict=True):
+            factors.append((lose / phi, win / phi, quiet / phi))
+            logs.append(log - math.log(2 * len(bets)))
+        return Walk(tuple(factors), (candidate, stable, 1 - candidate - stable)), logs
+
+    def intervals(self, level: float) -> dict[str, float]:
+        """Confidence sequences of the rate ratio and of the rate difference, candidate against stable."""
+        phi = self.below_ratio.phi
+        ratio = ratio_interval(self.labels, level, phi)
+        units = Arms(*(max(pair) for pair in zip(self.units, self.hits, strict=True)))
+        difference = difference_interval(self.hits, units, level, phi)
+        if self.swapped:
+            ratio = Interval(1 / ratio.high if ratio.high else math.inf, 1 / ratio.low if ratio.low else math.inf)
+            difference = Interval(-difference.high, -difference.low)
+        ends = {"ratio_low": ratio.low, "ratio_high": ratio.high}
+        ends |= {"difference_low": difference.low, "difference_high": difference.high}
+        return {name: end for name, end in ends.items() if math.isfinite(end)}
+
+
+def with_label(known: tuple[Labels, ...], weight: float, hits: Arms) -> tuple[Labels, ...]:
+    """Labels of events per weight, one block more."""
+    if not (hits.candidate or hits.stable):
+        return known
+    sums = dict(known)
+    sums[weight] = sums.get(weight, NOTHING) + hits
+    return tuple(Labels(*item) for item in sums.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +249,17 @@ class SliceTrial:
         name, harm = max(self.harms, key=lambda item: item[1].log_e)
         hits = dict(self.hits)[name]
         seen = f"worst of {len(self.harms)} slices is {name}: {hits.candidate:,} of {hits.both:,} are the candidate's"
+        others = [
+            other for other in proven({name: harm.log_e for name, harm in self.harms}, FALSE_NAMES) if other != name
+        ]
+        if others:
+            seen += f"; also harmed: {', '.join(others)}"
         worst = {"worst_log_e": harm.log_e, "worst_candidate": hits.candidate, "worst_both": hits.both}
         return Standing(self.log_harm, 0.0, seen, {"slices": len(self.harms), **worst})
+
+    def intervals(self, _level: float) -> dict[str, float]:
+        """None: slices only find harm."""
+        return {}
 
 
 def turned(arms: Arms) -> Arms:

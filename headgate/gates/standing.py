@@ -43,6 +43,9 @@ class Trial(Protocol):
     def standing(self, log_threshold: float) -> Standing:
         """How it stands; `log_threshold` is what safety must reach."""
 
+    def intervals(self, level: float) -> dict[str, float]:
+        """Ends of confidence sequences by name, right at all times together with chance 1 - level; only finite ones."""
+
 
 def counted(hits: int, units: int, routed: int) -> str:
     """So many of so many keys. Keys seen first in warm-up are no judged units, but may fail later.

@@ -241,7 +241,10 @@ class Watch:
         )
         self.desk.journal.record(observed)
         self.unsaved, self.late = Evidence(), 0
-        self._record(question, verdict)
+        reported = question.model_copy(update={"intervals": True})
+        told = self.judge.verdict(reported, saturated=saturated(self.evidence, question))
+        assert told.answer is verdict.answer, "intervals are reported and decide nothing"
+        self._record(reported, told)
         self.saved_at = now
 
     def _record(self, question: Question, verdict: Verdict) -> None:

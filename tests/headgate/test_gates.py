@@ -223,7 +223,7 @@ EVERYTHING = Gates(
 @settings(deadline=None)
 def test_a_verdict_is_replayed_bit_for_bit_from_what_was_stored(found):
     """C-38, D-16."""
-    evidence, asked = gather(found), question(gates=EVERYTHING, until=START + timedelta(seconds=150))
+    evidence, asked = gather(found), question(gates=EVERYTHING, until=START + timedelta(seconds=150), intervals=True)
     again = Question.model_validate_json(asked.model_dump_json())
     assert judge(Evidence.from_json(evidence.to_json()), again) == judge(evidence, asked)
     assert judge(evidence.thinned(asked.start), asked) == judge(evidence, asked)
@@ -472,7 +472,7 @@ cells = st.builds(
 @settings(deadline=None, max_examples=200)
 def test_hostile_numbers_never_raise_and_never_prove_anything_without_evidence(counts, weight):
     """Counts that go backwards, arms that are empty, 10^15 requests, weights 0 and 1: an answer, and finite numbers."""
-    verdict = judge(Evidence(counts), question(weight, gates=EVERYTHING))
+    verdict = judge(Evidence(counts), question(weight, gates=EVERYTHING, intervals=True))
     json.dumps(verdict.model_dump(mode="json"), allow_nan=False)
     judged = {
         cell.variant for cell, found in counts.items() if cell.block >= SECOND and max(found.values(), default=0) > 0
