@@ -1,6 +1,6 @@
 """Say before a release what it will need: how many requests, how long, and whether its limits allow it. Pure."""
 
-from headgate.planning.advice import refuse_undecidable, remedies, span
+from headgate.planning.advice import hardest, refuse_undecidable, remedies, span
 from headgate.planning.forecast import LIKELY, Forecast, Need, StepForecast, forecast
 from headgate.planning.traffic import Traffic
 
@@ -11,6 +11,7 @@ __all__ = [
     "StepForecast",
     "Traffic",
     "forecast",
+    "hardest",
     "refuse_undecidable",
     "remedies",
     "span",

@@ -58,8 +58,12 @@ def sentence(step: StepForecast) -> str:
 
 
 def hardest(step: StepForecast) -> Need:
-    """The need that is least likely to be met in time."""
-    return min(step.needs, key=lambda need: (need.chance, -(need.median or math.inf)))
+    """The need that takes longest."""
+
+    def late(need: Need) -> tuple[float, float]:
+        return (math.inf if need.median is None else need.median, math.inf if need.likely is None else need.likely)
+
+    return max(step.needs, key=late)
 
 
 def remedies(plan: Plan, traffic: Traffic, found: Forecast, calibration: Calibration = UNCALIBRATED) -> list[str]:
