@@ -35,6 +35,10 @@ def blocks_of(evidence: Evidence, shares: Iterable[Share], *, until: int | None 
     return Blocks(shares).after(evidence, until=until)
 
 
+Place = tuple[int, int]
+"""Of a block: the second at which it begins, and its revision."""
+
+
 class Rule(NamedTuple):
     """What holds under one revision, in seconds that begin a block."""
 
@@ -44,57 +48,56 @@ class Rule(NamedTuple):
     """From here on units count: never, where the side of a unit says nothing."""
 
 
-class News(NamedTuple):
-    """A key's first mark under a revision."""
-
-    revision: int
-    key: int
-    mark: Mark
-    ever: bool
-    """Whether it is the key's first under any revision."""
-    counts: bool
-    """Whether it is the first one that counts."""
+News = tuple[int, int, int, Mark, bool, bool]
+"""Of a key that is new under a revision: second, revision, key, its mark there; whether it is the key's first under any
+revision, and whether it is the first one that counts."""
 
 
 @dataclass(slots=True)
 class Known:
-    """Keys to which one thing happened."""
+    """Keys to which one thing happened, and marks of the seconds that may still get others."""
 
     by_revision: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     first: dict[int, int] = field(default_factory=dict)
     """Key -> the second when it first happened under any revision."""
     counted: set[int] = field(default_factory=set)
+    waiting: dict[int, Marks] = field(default_factory=dict)
 
-    def unknown(self, found: Mapping[int, Marks], rules: Mapping[int, Rule]) -> dict[int, Marks]:
-        """The marks of judged revisions and of keys that are not known there yet."""
-        return {
-            revision: {key: mark for key, mark in of_revision.items() if key not in self.by_revision[revision]}
-            for revision, of_revision in found.items()
-            if revision in rules
-        }
+    def wait(self, found: Mapping[int, Marks], rules: Mapping[int, Rule], since: float) -> None:
+        """Keep the marks of judged revisions that are not late, of keys that are not known there yet."""
+        fresh: dict[int, Marks] = {}
+        for revision in found.keys() & rules.keys():
+            known = self.by_revision[revision]
+            fresh[revision] = {
+                key: mark for key, mark in found[revision].items() if key not in known and mark.block >= since
+            }
+        self.waiting = marks.joined(self.waiting, fresh)
 
-    def take(self, found: Mapping[int, Marks], rules: Mapping[int, Rule]) -> Iterator[News]:
-        """The marks of keys that were unknown, in order of time; from now on their keys are known."""
+    def take(self, until: float, rules: Mapping[int, Rule]) -> Iterator[News]:
+        """The marks of the seconds before `until`, in order of time; from now on their keys are known."""
         order = sorted(
             (mark.block, revision, key, mark)
-            for revision, of_revision in found.items()
-            for key, mark in of_revision.items()
+            for revision, found in self.waiting.items()
+            for key, mark in found.items()
+            if mark.block < until
         )
+        self.waiting = marks.between(self.waiting, until, math.inf)
+        first, counted = self.first, self.counted
         for second, revision, key, mark in order:
             known = self.by_revision[revision]
             if len(known) >= marks.CAP:
                 continue
             known.add(key)
-            ever, counts = key not in self.first, second >= rules[revision].bet_from and key not in self.counted
+            ever, counts = key not in first, second >= rules[revision].bet_from and key not in counted
             if ever:
-                self.first[key] = second
+                first[key] = second
             if counts:
-                self.counted.add(key)
-            yield News(revision, key, mark, ever, counts)
+                counted.add(key)
+            yield second, revision, key, mark, ever, counts
 
 
 class Blocks:
-    """All keys of one release as far as blocks have ended, and the evidence of those that have not.
+    """All keys of one release as far as time has gone, and the sums of the blocks that have not ended.
 
     One walk through a release's evidence: it gives each block once, when it ends, and changes in place, because a look
     a second must not go through every key. The concatenation of what it gives is `blocks_of` of everything it got.
@@ -105,13 +108,16 @@ class Blocks:
         self.start = min((share.judged_from for share in order), default=0)
         """The first judged second, to which blocks are aligned."""
         self.rules = {share.revision: self._rule(share) for share in order}
-        self.ended = -math.inf
-        """Blocks that began before this second have been given."""
-        self.open = Evidence()
+        self.until = -math.inf
+        """Evidence is complete up to this second."""
         self.seen = Known()
         self.hits: defaultdict[str, Known] = defaultdict(Known)
         self.hit: set[int] = set()
         """Keys that any event happened to."""
+        self.sums: defaultdict[Place, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        """Counters of each variant, of the blocks that go on."""
+        self.tallies: defaultdict[Place, Tally] = defaultdict(Tally)
+        """What keys add to them."""
 
     def _rule(self, share: Share) -> Rule:
         judged_from = whole_from(share.judged_from, self.start)
@@ -121,62 +127,51 @@ class Blocks:
         """The blocks that have ended since the last call, in order of (second, revision).
 
         Args:
-            news: what was seen since; it may reach into blocks that go on. What lies in blocks already given is late,
-                and left out; marks that are known change nothing.
-            until: UTC second up to which evidence is complete; None: all blocks have ended.
+            news: what was seen since, possibly later than `until`. Marks of seconds before the last call's `until`, and
+                counts of blocks already given, are late and left out; marks that are known change nothing.
+            until: UTC second up to which evidence is complete; None: it all is.
         """
-        ours = Evidence(
-            {cell: counters for cell, counters in news.counts.items() if cell.revision in self.rules},
-            self.seen.unknown(news.seen, self.rules),
-            {event: self.hits[event].unknown(found, self.rules) for event, found in news.hits.items()},
-        )
-        self.open = self.open.merge(ours.between(self.ended, math.inf))
-        ended = math.inf if until is None else begin_of(until, self.start)
-        if ended <= self.ended:
-            return ()
-        closed, self.open = self.open.between(-math.inf, ended), self.open.between(ended, math.inf)
-        self.ended = ended
-        return self._tallied(closed)
-
-    def _tallied(self, closed: Evidence) -> tuple[Block, ...]:
-        tallies: defaultdict[tuple[int, int], Tally] = defaultdict(Tally)
-        self._count_hits(closed.hits, tallies)
-        self._count_units(closed.seen, tallies)
-        sums: defaultdict[tuple[int, int, str], Counter[str]] = defaultdict(Counter)
-        for cell, counters in closed.counts.items():
-            place = sums[begin_of(cell.block, self.start), cell.revision, cell.variant]
-            for name, count in counters.items():
-                place[name] += count
-        for (begin, revision, variant), counters in sums.items():
-            rule, tally = self.rules[revision], tallies[begin, revision]
-            if variant == SHADOW and begin >= rule.judged_from:
-                tally.add_pairs(counters)
-            if variant in ARMS:
-                tally.add_requests(
-                    ARMS[variant], counters, judged=begin >= rule.judged_from, counts=begin >= rule.bet_from
-                )
-        blocks = (
-            tally.block(begin, revision, self.rules[revision].weight)
-            for (begin, revision), tally in sorted(tallies.items(), key=lambda item: item[0])
-        )
+        self._wait(news)
+        self.until = max(self.until, math.inf if until is None else until)
+        self._count_hits()
+        self._count_units()
+        ended = self._ended()
+        places = sorted(place for place in self.tallies.keys() | self.sums.keys() if place[0] < ended)
+        blocks = (self._block(place) for place in places)
         return tuple(block for block in blocks if block != Block(*block[:3]))
 
-    def _count_hits(self, hits: Mapping[str, Mapping[int, Marks]], tallies: Mapping[tuple[int, int], Tally]) -> None:
-        for event, found in hits.items():
-            for revision, key, (second, variant, _), ever, counts in self.hits[event].take(found, self.rules):
-                tally = tallies[begin_of(second, self.start), revision]
+    def _ended(self) -> float:
+        """Blocks that begin before this second have ended."""
+        return begin_of(int(self.until), self.start) if math.isfinite(self.until) else self.until
+
+    def _wait(self, news: Evidence) -> None:
+        ended = self._ended()
+        for (block, revision, variant), counters in news.counts.items():
+            begin = begin_of(block, self.start)
+            if revision in self.rules and begin >= ended:
+                sums = self.sums[begin, revision][variant]
+                for name, count in counters.items():
+                    sums[name] += count
+        self.seen.wait(news.seen, self.rules, self.until)
+        for event, found in news.hits.items():
+            self.hits[event].wait(found, self.rules, self.until)
+
+    def _count_hits(self) -> None:
+        for event, known in self.hits.items():
+            for second, revision, key, (_, variant, _), ever, counts in known.take(self.until, self.rules):
+                tally = self.tallies[begin_of(second, self.start), revision]
                 if counts and variant in ARMS:
                     tally.hits[event, ARMS[variant]] += 1
                 if ever:
                     tally.lost[event] += 1
                     self.hit.add(key)
 
-    def _count_units(self, seen: Mapping[int, Marks], tallies: Mapping[tuple[int, int], Tally]) -> None:
+    def _count_units(self) -> None:
         """After the hits: a key that an event had happened to before cannot be hit for the first time again."""
-        for revision, key, (second, variant, place), ever, counts in self.seen.take(seen, self.rules):
+        for second, revision, key, (_, variant, place), ever, counts in self.seen.take(self.until, self.rules):
             if variant not in ARMS:
                 continue
-            tally, arm = tallies[begin_of(second, self.start), revision], ARMS[variant]
+            tally, arm = self.tallies[begin_of(second, self.start), revision], ARMS[variant]
             if ever:
                 tally.routed[arm] += 1
             if ever and arm == STABLES and second < self.rules[revision].bet_from:
@@ -187,3 +182,16 @@ class Blocks:
             if counts and key in self.hit:
                 for event, known in self.hits.items():
                     tally.spent[event, arm] += known.first.get(key, second) < second
+
+    def _block(self, place: Place) -> Block:
+        """The block at an end."""
+        begin, revision = place
+        rule, tally = self.rules[revision], self.tallies.pop(place, Tally())
+        for variant, counters in self.sums.pop(place, {}).items():
+            if variant == SHADOW and begin >= rule.judged_from:
+                tally.add_pairs(counters)
+            if variant in ARMS:
+                tally.add_requests(
+                    ARMS[variant], counters, judged=begin >= rule.judged_from, counts=begin >= rule.bet_from
+                )
+        return tally.block(begin, revision, rule.weight)
