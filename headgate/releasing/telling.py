@@ -49,11 +49,14 @@ def traffic_of(evidence: Evidence, revisions: set[int]) -> list[Traffic]:
 
 
 def points_of(evidence: Evidence, judged: Judged | None) -> list[EvidencePoint]:
-    """The course of the bets on failures, as the last verdict's question sees it."""
-    if judged is None or judged.question.errors is None:
+    """The course of every gate's bets, as the last verdict's question sees it."""
+    if judged is None:
         return []
     seen = curve(evidence.until(judged.watermark), judged.question)
-    return [EvidencePoint(time=second(point.block), log_harm=point.log_harm, log_safe=point.log_safe) for point in seen]
+    return [
+        EvidencePoint(time=second(point.block), gate=point.gate, log_harm=point.log_harm, log_safe=point.log_safe)
+        for point in seen
+    ]
 
 
 def second(block: int) -> datetime:

@@ -153,8 +153,8 @@ def courses(story: Story) -> Iterator[tuple[EvidencePoint, ...]]:
 
 def bars(story: Story, point: EvidencePoint) -> tuple[float, float]:
     """Natural logarithms of the e-values that prove harm and safety at this point."""
-    gate = story.plan.shadow.disagreement if point.gate == "disagreement" else story.plan.errors
-    return math.log(point.harm_bar or 1 / gate.alpha), math.log(point.safe_bar or 1 / gate.beta)
+    gates = story.plan.gates
+    return math.log(point.harm_bar or 1 / gates.alpha), math.log(point.safe_bar or 1 / gates.beta)
 
 
 def stairs(frame: Frame, table: Buckets, values: Sequence[float]) -> list[Point]:

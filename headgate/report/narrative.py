@@ -11,13 +11,10 @@ from headgate.gates import Verdict
 from headgate.ledger import Entry
 from headgate.lifecycle import FACT, Checked, CheckResult, Intent, Judged, Outcome, Phase, release_of
 from headgate.plan import Plan
-from headgate.report.series import EvidencePoint, GateName, Total, Traffic, VariantName, bucketed, thinned, totals
+from headgate.report.series import EvidencePoint, Total, Traffic, VariantName, bucketed, thinned, totals
 from headgate.report.telling import tell
 from headgate.report.walk import Dated, Stop, planned, utc, walk_of
 from headgate.values import Value
-
-GATES: dict[str, GateName] = {"errors": "errors", "disagreement": "disagreement"}
-"""Gates whose findings carry `log_e_harm` and `log_e_safe`."""
 
 
 class CheckLine(Value):
@@ -197,9 +194,9 @@ def between(verdicts: Sequence[VerdictLine], walk: Sequence[Stop], *, known: Set
     for line in verdicts:
         for found in line.verdict.findings:
             numbers = found.numbers
-            if found.gate not in GATES or found.gate in known or not numbers.keys() >= {"log_e_harm", "log_e_safe"}:
+            if found.gate in known or not numbers.keys() >= {"log_e_harm", "log_e_safe"}:
                 continue
-            gate = GATES[found.gate]
+            gate = found.gate
             start = starts.get(line.step)
             if start and start < line.watermark and (gate, line.step) not in begun:
                 points.append(EvidencePoint(time=start, log_harm=0, log_safe=0, gate=gate))

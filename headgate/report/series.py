@@ -19,7 +19,6 @@ WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400,
 """Bucket widths in seconds whose borders fall on round clock times."""
 
 VariantName = Literal["stable", "candidate", "shadow"]
-GateName = Literal["errors", "disagreement"]
 
 
 class Traffic(Value):
@@ -38,7 +37,7 @@ class EvidencePoint(Value):
     time: AwareDatetime
     log_harm: float
     log_safe: float
-    gate: GateName = "errors"
+    gate: str = "errors"
     """Which question the e-values answer; each has its own bars."""
     harm_bar: float | None = Field(default=None, gt=0)
     """The e-value that proves harm; the plan's 1/alpha for this gate when absent."""

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from headgate.gates import Answer, Disagreement, ErrorRate, Finding, Question, Verdict
+from headgate.gates import Answer, Disagreement, ErrorRate, Finding, Gates, Question, Verdict
 from headgate.ledger import Entry
 from headgate.lifecycle import (
     Began,
@@ -60,8 +60,8 @@ PLAN = Plan(
     schedule=tuple(
         CanaryStep(percent=percent, dwell_seconds=20, dwell_requests=2000, limit_seconds=300) for percent in (5, 25, 50)
     ),
-    shadow=Shadow(dwell_seconds=20, dwell_pairs=500, disagreement=Disagreement(limit=0.02)),
-    errors=ErrorRate(difference_margin=0.01),
+    shadow=Shadow(dwell_seconds=20, dwell_pairs=500),
+    gates=Gates(errors=ErrorRate(difference_margin=0.01), disagreement=Disagreement(limit=0.02)),
     warm_up_seconds=3,
 )
 CHECKS = (
@@ -184,7 +184,7 @@ def began(step: str, at: float, revision: int, weight: float) -> tuple[datetime,
 
 
 def judged(step: str, at: float, verdict: Verdict) -> tuple[datetime, str, Fact]:
-    question = Question(disagreement=PLAN.shadow.disagreement) if step == "shadow" else Question(errors=PLAN.errors)
+    question = Question(gates=PLAN.gates, guards=("disagreement",) if step == "shadow" else ("errors",))
     return after(at), WORKER, Judged(step=step, question=question, verdict=verdict, watermark=after(at - 2))
 
 
