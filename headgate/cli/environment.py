@@ -116,6 +116,7 @@ def logs_command(environment: Environment, lines: int, follow: bool, part: str, 
 @click.option("--seconds", default=60.0, show_default=True, help="How long.")
 @click.option("--keys", type=int, help="Reuse that many routing keys; a fresh one for each request, if left out.")
 @click.option("--seed", default=0, show_default=True, help="Order of the rows.")
+@click.option("--slice", "labels", default="", help="What every request says it belongs to: region=eu,tier=gold.")
 @click.option("--progress", type=click.Path(path_type=Path), help="Write running totals to this JSON file.")
 @json_option
 def load_command(
@@ -126,6 +127,7 @@ def load_command(
     seconds: float,
     keys: int | None,
     seed: int,
+    labels: str,
     progress: Path | None,
     as_json: bool,
 ) -> int:
@@ -147,6 +149,7 @@ def load_command(
         seconds=seconds,
         keys=keys,
         seed=seed,
+        labels=labels,
         progress=progress,
     )
     summary = asyncio.run(run(load))

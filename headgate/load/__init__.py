@@ -25,6 +25,7 @@ def load_of(
     requests: int | None = None,
     keys: int | None = None,
     seed: int = 0,
+    labels: str = "",
     progress: Path | None = None,
 ) -> Load:
     """The load that replays `rows` (the model folder's samples, if left out) against the gateway of `environment`.
@@ -39,6 +40,7 @@ def load_of(
         requests: at most so many are sent.
         keys: reuse that many routing keys; every request has a fresh one, if left out.
         seed: order of requests and keys.
+        labels: slices that every request says it belongs to, for example `region=eu,tier=gold`.
         progress: file for the running totals.
     """
     manifest = read_manifest(folder)
@@ -56,5 +58,6 @@ def load_of(
         requests=requests,
         keys=keys,
         seed=seed,
+        slice=labels,
         progress=progress,
     )

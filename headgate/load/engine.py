@@ -46,6 +46,8 @@ class Load:
     """So many routing keys are used again and again; None gives each request a fresh one."""
     seed: int = 0
     """Order of requests and keys."""
+    slice: str = ""
+    """What every request says it belongs to, for example `region=eu,tier=gold`."""
     timeout_seconds: float = 10
     progress: Path | None = None
     """JSON file for the running totals, replaced whole once a second."""
@@ -56,6 +58,8 @@ class Load:
             raise Rejected(f"{self.address!r} is no address", "give one such as http://127.0.0.1:8080")
         if not self.bodies:
             raise Rejected("there are no requests to send", "give at least one row")
+        if not (self.slice.isascii() and self.slice.isprintable()):
+            raise Rejected(f"{self.slice!r} can not be sent as a slice", "give labels such as region=eu,tier=gold")
         for name in ("rate", "seconds", "requests", "concurrency", "keys", "timeout_seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
@@ -121,6 +125,7 @@ class Caller:
         self.load = load
         self.http = http
         self.url = URL(load.address) / "v2" / "models" / load.model / "infer"
+        self.labels = {"x-headgate-slice": load.slice} if load.slice else {}
         self.name = secrets.token_hex(6)  # keeps request ids apart from those of other loads
         self.started = datetime.now(UTC)
         self.began = time.monotonic()
@@ -140,7 +145,7 @@ class Caller:
     async def call(self, body: bytes, request: str, key: str) -> None:
         """Send one request and count what comes back."""
         tally = self.tally
-        headers = {"x-request-id": request, "x-headgate-key": key, "content-type": "application/json"}
+        headers = {"x-request-id": request, "x-headgate-key": key, "content-type": "application/json", **self.labels}
         sent = time.perf_counter()
         try:
             async with self.http.post(self.url, data=body, headers=headers) as answer:

@@ -34,7 +34,7 @@ class AccessLine(Value):
     id: Text = ""
     key: Text = ""
     model: str
-    rev: int = Field(ge=0)
+    rev: int = Field(ge=0, le=2**53)
     assigned: str = Field(pattern=f"^({STABLE}|{CANDIDATE})$")
     answered: Text = ""
     code: int = Field(ge=0, le=999)

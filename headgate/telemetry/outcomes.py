@@ -47,7 +47,7 @@ class OutcomeLine(Value):
     """When it became known; not when the request was."""
     model: str = Field(min_length=1, max_length=200)
     metric: Name
-    rev: int = Field(ge=0)
+    rev: int = Field(ge=0, le=2**53)
     assigned: Literal["stable", "candidate"] | None = None
     key: str = Field(default="", max_length=1000)
     """Routing key of the request: an event that happens to a key more than once counts once."""

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import httpx
 import pytest
 
 from headgate.environment import Environment
+from headgate.evidence.histogram import upper_end
 from headgate.gateway import Served
 from headgate.planes.local import processes
 from headgate.planes.local.envoy import Envoy, free_port
 from headgate.planes.local.layout import Layout
+from headgate.telemetry import look
 from headgate.topology import Topology, Variant
 from tests.headgate.environments import statuses, wait_for
 from tests.headgate.upstreams import Upstream, upstream
@@ -355,6 +357,26 @@ def test_a_caller_that_left_has_no_duration(gate: Gate) -> None:
             httpx.post(address, timeout=0.2, trust_env=False)
         (line,) = gate.lines("left", 1)
     assert (line["flags"], "us" in line) == ("DC", False)
+
+
+def test_what_the_gateway_logs_is_observed(gate: Gate, good: Upstream) -> None:
+    """From the caller's labels and the server's mark to what happened, and how long it took."""
+    why = {"x-headgate-invalid": "outputs.y[0] is above the declared maximum 2"}
+    with upstream(delay=0.05, headers=why) as wrong, upstream(500) as bad:
+        for revision, port in enumerate((wrong.port, bad.port), 1):
+            ports = {A: (good.port,), B: (port,)}
+            gate.serve("seen", ports, candidate=Variant(bundle=B), weight=0.5, salt="s", rev=revision)
+            gate.ask("seen", 20, **{"x-headgate-slice": "region=eu,nonsense"})
+        candidates = [line for line in gate.lines("seen", 40) if line["assigned"] == "candidate"]
+    now = datetime.now(UTC) + timedelta(seconds=5)
+    found = look(gate.envoy.layout.folder, "seen", None, now=now, schema={})
+    hits = {(event, rev): marks for event, revs in found.evidence.hits.items() for rev, marks in revs.items()}
+    happened = [("invalid", 1), ("errors", 2)]
+    assert set(hits) == {(event + place, rev) for event, rev in happened for place in ("", "@region=eu")}
+    assert sum(len(marks) for marks in hits.values()) == 2 * len(candidates) > 0
+    assert found.unlabelled == 40
+    slow = {mark.bin for mark in found.evidence.seen[1].values() if mark.variant == "candidate"}
+    assert min(upper_end(place) for place in slow) > 50_000
 
 
 def test_callers_can_not_steer_the_gateway(gate: Gate, good: Upstream) -> None:

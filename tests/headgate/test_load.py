@@ -155,6 +155,7 @@ SENSELESS = {
     "no rows":        {"bodies": ()},
     "not an address": {"address": "localhost:8080"},
     "no time":        {"seconds": -1},
+    "no header":      {"slice": "region=eu\nhost: x"},
 }  # fmt: skip
 
 
@@ -165,6 +166,18 @@ def test_a_senseless_load_is_refused(change: dict[str, object]) -> None:
 
 
 # ---- sending ----
+
+
+@pytest.mark.parametrize(("said", "heard"), [("", None), ("region=eu,tier=gold", "region=eu,tier=gold")])
+def test_every_request_says_its_slice(said: str, heard: str | None) -> None:
+    seen = []
+
+    async def listening(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("x-headgate-slice"))
+        return await good(request)
+
+    replayed(listening, replace(LOAD, slice=said, requests=3))
+    assert seen == [heard] * 3
 
 
 def test_good_answers_are_counted_by_bundle() -> None:
