@@ -109,10 +109,10 @@ def tempering(candidate: Ints, both: Ints, weight: float) -> Tempering:
     return tier(measured((x, m, weight) for x, m in zip(candidate.tolist(), both.tolist(), strict=True)))
 
 
-def tail_chances(
+def false_alarms(
     rng: np.random.Generator, *, runs: int, levels: Sequence[float], failures: float, weight: float, minutes: int
-) -> list[float]:
-    """Chance of a false alarm within so many minutes at each level, also where it is far too small to be counted.
+) -> Floats:
+    """Values whose mean is the chance of a false alarm within so many minutes, [runs, levels], however small it is.
 
     The money of the bet is the likelihood ratio of the mixture it bets on to A/A. So runs are drawn from that mixture,
     where the bet wins, and each is weighted by 1 / E at its passage: P(sup E >= b) = E_mixture[1 / E at passage].
@@ -124,11 +124,9 @@ def tail_chances(
     starts = np.where(rng.random(runs) < AT_START, 0, late)
     candidate, both = labelled(rng, failures=failures, weight=weight, ratios=RATIOS, starts=starts, steps=steps)
     counts = Counts(seconds, weight, 0, candidate, candidate, both - candidate)
-    found = [passages(harm(counts, run), levels) for run in range(runs)]
-    return [
-        sum(math.exp(-one[place].log_e) for one in found if one[place].seconds < math.inf) / runs
-        for place in range(len(levels))
-    ]
+    found = [[passage.log_e for passage in passages(harm(counts, run), levels)] for run in range(runs)]
+    log_e = np.array(found, float)
+    return np.where(np.isfinite(log_e), np.exp(-log_e), 0.0)
 
 
 # Durations

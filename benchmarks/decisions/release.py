@@ -46,7 +46,7 @@ BEGIN = 1_800_000_000
 """UTC second at which every release begins."""
 BEFORE = 200
 """Seconds in which stable was seen before the candidate got live requests."""
-LENGTHS = ((600, 5), (3600, 10))
+LENGTHS = ((120, 5), (3600, 10))
 """Up to so many seconds blocks are so many seconds long; a minute after that."""
 HISTORY_HOURS, HISTORY_WEIGHT = 20, 0.5
 """How much A/A history there is, and the share that one side had in it."""

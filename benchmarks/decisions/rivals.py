@@ -13,12 +13,13 @@ Each rule says for every run at which second it rolls back, infinity if it never
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from benchmarks.decisions.traces import MINUTE, Counts, Floats, Histograms, Ints
 from headgate.evidence.histogram import BINS, middle
@@ -208,32 +209,30 @@ def lan_demets(fractions: tuple[float, ...], alpha: float, spending: Spending = 
     >>> [round(z, 2) for z in lan_demets((0.2, 0.4, 0.6, 0.8, 1.0), 0.025)]  # tables: 4.88 3.36 2.68 2.29 2.03
     [4.88, 3.36, 2.68, 2.29, 2.03]
     """
-    points, weights = np.polynomial.legendre.leggauss(300)
+    points, weights = np.polynomial.legendre.leggauss(200)
     values: list[float] = []
     nodes, mass = np.zeros(1), np.ones(1)  # before the first look the score is 0
     before, spent = 0.0, 0.0
-    for fraction, until in zip(fractions, spending(np.asarray(fractions), alpha), strict=True):
-        step = np.sqrt(fraction - before)
-        far = 8.0 * np.sqrt(fraction)
-        due = until - spent
-        if due < 1e-13:
-            bound = far
-        else:
-            bound = float(
-                optimize.brentq(
-                    lambda c, nodes=nodes, mass=mass, step=step, due=due: (
-                        mass @ stats.norm.sf((c - nodes) / step) - due
-                    ),
-                    -far,
-                    far,
-                )
-            )
+    for fraction, until in zip(fractions, spending(np.asarray(fractions), alpha).tolist(), strict=True):
+        step, far = math.sqrt(fraction - before), FAR * math.sqrt(fraction)
+        bound, due = far, until - spent
+        if due >= 1e-13:
+            bound = optimize.brentq(excess, -far, far, args=(nodes, mass, step, due), xtol=1e-9)
             spent = until
-        values.append(float(bound / np.sqrt(fraction)))
+        values.append(bound / math.sqrt(fraction))
         there = -far + (points + 1) * (bound + far) / 2
-        density = stats.norm.pdf((there[:, None] - nodes) / step) @ mass / step
+        density = np.exp(-(((there[:, None] - nodes) / step) ** 2) / 2) @ mass / (step * math.sqrt(2 * math.pi))
         nodes, mass, before = there, density * weights * (bound + far) / 2, fraction
     return tuple(values)
+
+
+def excess(bound: float, nodes: Floats, mass: Floats, step: float, due: float) -> float:
+    """By how much the chance that a score of that density exceeds `bound` one step later is above what is due."""
+    return float(mass @ special.ndtr((nodes - bound) / step)) - due
+
+
+FAR = 8.0
+"""Standard deviations beyond which no score lies."""
 
 
 def dkw(durations: Histograms, alpha: float = 0.05) -> Floats:

@@ -181,6 +181,14 @@ HISTORY_HOURS = 20
 PHI = "what logarithms were divided by"
 
 
+def rare(runs: int, rng: np.random.Generator) -> Found:
+    """Values whose mean is the chance that the program calls an A/A run of an hour, 1 % failures, bad."""
+    values = product.false_alarms(
+        rng, runs=runs, levels=[level(alpha) for alpha in ALPHAS], failures=2.0, weight=0.1, minutes=60
+    )
+    return {Key(Rule.HEADGATE, alpha): column for alpha, column in zip(ALPHAS, values.T, strict=True)}
+
+
 WINDOWS = (5, 10, 15, 20, 30, 45, 60)
 """Minutes after which Kayenta looks once."""
 

@@ -329,7 +329,7 @@ class LossTrace:
     regime: float = 0.0
     """Spread of the logarithm of spells (15 s) in which one of both is better, with no difference in the long run."""
     rate: int = 10
-    seconds: int = 10
+    seconds: int = 5
     horizon: int = 3600
 
     def draw(self, runs: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
