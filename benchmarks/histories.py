@@ -27,7 +27,7 @@ from headgate.evidence.blocks import Blocks
 from headgate.evidence.marks import UNKNOWN, mark_of
 from headgate.evidence.readings import ERRORS, Block
 from headgate.evidence.thinning import length_at
-from headgate.gates import Answer, ErrorRate, Question, Split, conclude, judge, judge_failures
+from headgate.gates import Answer, Gates, Judge, Question, Split, judge
 
 BEGIN = 1_800_000_000
 """UTC second at which every history begins."""
@@ -36,6 +36,8 @@ WARM_UP, DWELL, LIMIT = 30, 60, 2400
 """Seconds: not judged, least length of a step, most of a release."""
 RATE = 100
 """Requests per second."""
+GATES = Gates(invalid=None, latency=None, disagreement=None)
+"""Failures alone are judged."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +130,15 @@ def ending_of(traffic: Traffic, seed: tuple[int, ...]) -> Ending:
     for revision, (weight, after) in enumerate(zip(WEIGHTS, (*WEIGHTS[1:], 1.0), strict=True), start=1):
         since = now
         splits = (*splits, Split(revision=revision, weight=weight, judged_from=at(since + WARM_UP)))
-        question = Question(errors=ErrorRate(), splits=splits, next_weight=after, horizon_seconds=LIMIT)
+        question = Question(gates=GATES, guards=("errors",), splits=splits, next_weight=after, horizon_seconds=LIMIT)
         logged = partial(evidence_of, requests, traffic, revision=revision, weight=weight)
-        wealth, answer, ahead = question.opening, Answer.NOT_ENOUGH_EVIDENCE, seen
+        folded, answer, ahead = Judge.begin(question), Answer.NOT_ENOUGH_EVIDENCE, seen
         for block, ahead in blocks_ahead(seen, logged, question, since):  # noqa: B007 - the last one is used below
-            wealth = wealth.after(block)
+            folded = folded.after(block)
             now = block.second - BEGIN + length_at(block.second, BEGIN + WARM_UP)
             if block.revision != revision:
                 continue
-            answer = conclude(judge_failures(wealth, question)).answer
+            answer = folded.verdict(question).answer
             if answer is Answer.FAIL or (answer is Answer.PASS and now >= since + DWELL):
                 break
         seen = ahead.until(at(now))
