@@ -94,6 +94,8 @@ class Passage(NamedTuple):
         for _ in range(STEPS):
             middle = (low + high) / 2
             low, high = (low, middle) if self.chance(middle) >= chance else (middle, high)
+            if high - low <= 1e-6 * high:
+                break
         return high
 
 
@@ -108,7 +110,8 @@ def passage(logs: Sequence[float], past: Sequence[Stretch], walk: Walk, *, log_t
     """
     money = list(logs)
     for stretch in past:
-        money = [log + stretch.units * growth for log, growth in zip(money, stretch.walk.growths, strict=True)]
+        earned = [stretch.units / CURVATURE * growth for growth in stretch.walk.growths]
+        money = [log + gain for log, gain in zip(money, earned, strict=True)]
     growths = walk.growths
     units = meeting(money, growths, log_threshold)
     if units is None:
@@ -117,7 +120,7 @@ def passage(logs: Sequence[float], past: Sequence[Stretch], walk: Walk, *, log_t
     drift, variance = walk.moments(shares)
     if drift <= 0:  # only where it is past the threshold and loses from now on
         return Passage(1.0, 0.0, 0.0)
-    before = sum(stretch.units * stretch.walk.moments(shares)[1] for stretch in past)
+    before = sum(stretch.units / CURVATURE * stretch.walk.moments(shares)[1] for stretch in past)
     return Passage(drift, variance, drift * units, before)
 
 
@@ -161,7 +164,7 @@ def meeting(money: Sequence[float], growths: Sequence[float], log_threshold: flo
     units = min(arrivals)
     for _ in range(STEPS):
         short, slope = missing(units)
-        if -short <= 1e-9 * log_threshold:
+        if -short <= 1e-9 * log_threshold or slope <= 0:
             break
         units += short / slope
     return units

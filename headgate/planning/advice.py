@@ -191,7 +191,7 @@ def smallest(would_do: Callable[[float], bool], now: float, widest: float) -> fl
     for _ in range(HALVINGS):
         middle = math.sqrt(low * high)
         low, high = (low, middle) if would_do(middle) else (middle, high)
-        if high < 1.005 * low:
+        if high < 1.01 * low:  # two digits are told
             break
     return min(two_digits(high), widest)
 

@@ -316,7 +316,10 @@ class Outlook:
             return None
         part = self.plan.gates.alpha * self.plan.gates.shares[law.matter.gate]
         found = passage(bets.logs, (), bets.walk, log_threshold=-math.log(part))
-        return found.units(chance) * law.shown / law.rate if found and law.rate else None
+        if not found or not law.rate:
+            return None
+        seconds = found.units(chance) / law.rate
+        return seconds * law.shown if seconds < LONGEST else None
 
 
 def seconds_until(chance: Callable[[float], float], part: float) -> float | None:

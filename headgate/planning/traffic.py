@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Annotated
 
 from pydantic import Field
 
@@ -31,7 +32,7 @@ class Traffic(Value):
     """Shadow pairs per second; None for the share of live requests that the plan copies."""
     disagreement: float = Field(default=0.0, ge=0, le=1)
     """Share of a healthy candidate's shadow answers that differ from stable's."""
-    durations: dict[int, int] = {}
+    durations: dict[int, Annotated[int, Field(ge=0)]] = {}
     """Stable's durations: bin of `headgate.evidence.histogram` -> requests. Empty for a lognormal law of spread 0.5."""
 
     def share_of(self, event: str) -> float | None:
@@ -41,8 +42,8 @@ class Traffic(Value):
     @property
     def shape(self) -> tuple[float, ...]:
         """Share of stable's durations in each bin."""
-        if self.durations:
-            whole = sum(self.durations.values())
+        whole = sum(self.durations.values())
+        if whole:
             return tuple(self.durations.get(place, 0) / whole for place in range(len(EDGES)))
         law = NormalDist(0.0, SPREAD / math.log(RATIO))
         middle = bin_of(TYPICAL_US)
