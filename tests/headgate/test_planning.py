@@ -202,7 +202,7 @@ def test_evidence_of_earlier_steps_shortens_the_next():
 
 
 UNDECIDABLE = {
-    "a ratio alone, at 0.1 % (canary-stats example)": (
+    "a ratio alone, where one in a thousand fails": (
         Plan(model="m", gates={"errors": {"difference_margin": 1e-6, "ratio_margin": 0.125}}),
         Traffic(rate=100, errors=0.001),
         ("canary 5 % needs about", "errors (< 1.5 x stable's", "357,000 come within its 1 h"),
