@@ -93,9 +93,9 @@ class Latency(Gate):
     share: float = Field(default=0.4, gt=0)
     tolerance: float = Field(default=1.25, ge=1)
     """Harm is: slower than so many times stable, in whole bins of 12 %. At 1, any slowdown is harm."""
-    p50_margin: float = Field(default=0.26, gt=0)
-    """Safe at the next weight w means: median below 1 + p50_margin / w times stable's."""
-    p99_margin: float = Field(default=0.6, gt=0)
+    p50_margin: float = Field(default=0.26, ge=0.12)
+    """Safe at the next weight w means: median below 1 + p50_margin / w times stable's, in whole bins of 12 %."""
+    p99_margin: float = Field(default=0.6, ge=0.12)
     """And 99th percentile below 1 + p99_margin / w times stable's."""
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from functools import reduce
 
 import pytest
 from hypothesis import given
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 
 from headgate.evidence.binomial import log_above, log_below
 from headgate.evidence.difference import BelowDifference
+from headgate.evidence.dispersion import Tier
 from headgate.evidence.label import RATIOS, Harm, log_ratio
 from headgate.evidence.ratio import BelowRatio
 from headgate.evidence.readings import ERRORS, NOTHING, Arms, Block, Events
 from headgate.evidence.restarts import AT_START
 from headgate.evidence.split import LEVEL, Routed, log_mixture, log_wrong
-from headgate.evidence.wealth import Margins, Wealth, fold
+from headgate.gates.declared import RateGate
+from headgate.gates.rates import RateTrial
 
 weights = st.floats(0.01, 0.99)
 
@@ -183,22 +186,29 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("margins", [Margins(1.25, 0.0025), Margins(1e6, 1.0), Margins(1 + 1e-12, 1e-12)])
+MARGINS = [
+    {"ratio_margin": ratio, "difference_margin": difference}
+    for ratio, difference in ((0.25, 0.0025), (1e6, 0.999), (1e-12, 1e-12))
+]
+
+
+@pytest.mark.parametrize("margins", MARGINS)
 @pytest.mark.parametrize("block", HOSTILE)
 def test_hostile_numbers_never_end_in_an_exception_or_in_no_number(block, margins):
-    begin = Wealth.begin(start=0, horizon_seconds=0, margins=margins)
-    wealth = fold([block, block], begin)
-    for log_e in (wealth.log_harm, wealth.log_safe, wealth.log_wrong_split):
-        assert math.isfinite(log_e)
-    needed = wealth.requests_until(3.0)
-    assert needed is None or needed >= 0
+    trial = reduce(RateTrial.after, [block, block], begin(RateGate(**margins)))
+    stands = trial.standing(3.0)
+    assert math.isfinite(stands.log_harm)
+    assert math.isfinite(stands.log_safe)
+    assert stands.needed is None or stands.needed >= 0
+    assert all(math.isfinite(end) for end in trial.intervals(0.05).values())
 
 
 def test_where_only_one_side_gets_requests_nothing_is_learned_of_failures():
-    wealth = fold([failing(weight, units=Arms(9, 9), failures=Arms(9, 0)) for weight in (0.0, 1.0)], begin())
-    assert wealth.log_harm == pytest.approx(0)
-    assert wealth.log_safe == pytest.approx(0)
+    blocks = [failing(weight, units=Arms(9, 9), failures=Arms(9, 0)) for weight in (0.0, 1.0)]
+    trial = reduce(RateTrial.after, blocks, begin(RateGate()))
+    assert trial.log_harm == pytest.approx(0)
+    assert trial.log_safe == pytest.approx(0)
 
 
-def begin():
-    return Wealth.begin(start=0, horizon_seconds=3600, margins=Margins(1.5, 0.005))
+def begin(gate):
+    return RateTrial.begin(ERRORS, gate, swapped=False, tier=Tier.EXACT, phi=1.0, start=0, minutes=60, after=1.0)
