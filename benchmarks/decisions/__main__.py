@@ -16,8 +16,9 @@ from pathlib import Path
 
 from benchmarks.decisions.cost import cost
 from benchmarks.decisions.experiments import ALL, results
-from benchmarks.decisions.figures import FULL, QUICK, all_hold, figures_of, goal, line_of
+from benchmarks.decisions.figures import figures_of
 from benchmarks.decisions.plots import draw
+from benchmarks.decisions.table import FULL, QUICK, all_hold, goal, line_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from benchmarks.decisions.product import sparse
 from benchmarks.decisions.traces import Law, chances
 from headgate.evidence.readings import Arms, Block, Durations, Events, Pairs, Values
-from headgate.gates import Average, Gates, Judge, Loss, Question, Rate, ServiceLevel, Slices, Split
+from headgate.gates import Average, Gates, Judge, Loss, Question, Rate, ServiceLevel, Slices, Split, Verdict
 
 BEGIN = 1_800_000_000
 WEIGHT, REQUESTS = 0.5, 500
@@ -84,7 +85,7 @@ def cost(seed: int, blocks: int = 200) -> Cost:
     for place in range(blocks):
         block = source.block(place)
         for name, trial in judge.trials.items():
-            took[name].append(milliseconds(lambda trial=trial, block=block: trial.after(block)))
+            took[name].append(milliseconds(partial(trial.after, block)))
         judge = judge.after(block)
     sizes = {name: len(pickle.dumps(trial)) for name, trial in judge.trials.items()}
     updates = {name: min(times) for name, times in took.items()}
@@ -102,9 +103,14 @@ def sliced(rng: np.random.Generator, blocks: int) -> float:
     judge, took = Judge.begin(asked), []
     for place in range(blocks):
         block = source.block(place)
-        took.append(milliseconds(lambda judge=judge, block=block: judge.after(block).verdict(asked)))
+        took.append(milliseconds(partial(judged, judge, block, asked)))
         judge = judge.after(block)
     return min(took)
+
+
+def judged(judge: Judge, block: Block, asked: Question) -> Verdict:
+    """The verdict after one more block."""
+    return judge.after(block).verdict(asked)
 
 
 def milliseconds(act: Callable[[], object]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.decisions import limits
+from benchmarks.decisions.comparison import curves_of
 from benchmarks.decisions.experiments import Results, name_of
-from benchmarks.decisions.figures import curves_of
 from benchmarks.decisions.release import ENGINES, PROMOTED, ROLLED_BACK, SERVED
 from benchmarks.decisions.studies import Rule
 from benchmarks.decisions.traces import MINUTE
@@ -30,12 +31,17 @@ STYLES: dict[str, tuple[str, str, str]] = {
 }
 """Colour (Okabe & Ito's palette, told apart in any colour sight), marker and line: each alone tells rules apart."""
 FEWEST = 1e-4
-"""Share of false alarms below which nothing is drawn."""
+"""Share of false alarms at the left edge: rarer ones, and none in all runs, are drawn there."""
 
 
 def draw(found: Results, folder: Path) -> list[Path]:
     """Write every picture into a folder that is there."""
-    settings = {"svg.hashsalt": "decisions", "svg.fonttype": "none", "font.size": 10, "font.family": "sans-serif"}
+    settings: dict[Any, Any] = {
+        "svg.hashsalt": "decisions",
+        "svg.fonttype": "none",
+        "font.size": 10,
+        "font.family": "sans-serif",
+    }
     with mpl.rc_context(settings):
         pictures = {
             "delay-against-false-alarms": delays(found),
@@ -58,13 +64,13 @@ def thousands(value: float, _place: int = 0) -> str:
     return f"{value:,.0f}"
 
 
-def percent(value: float, _place: int = 0) -> str:
+def percent(value: float) -> str:
     """A share.
 
-    >>> percent(0.0005), percent(0.1)
-    ('0.05 %', '10 %')
+    >>> percent(0.0268), percent(1.0)
+    ('2.7 %', '100 %')
     """
-    return f"{100 * value:g} %"
+    return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
 
 
 def framed(axes: Axes, title: str, x: str, y: str) -> None:
@@ -83,15 +89,16 @@ def delays(found: Results) -> Figure:
     axes = picture.add_subplot()
     for curve in curves_of(found):
         colour, marker, line = STYLES[curve.rule]
-        points = [(x, y) for x, y in sorted(zip(curve.false, curve.requests, strict=True)) if x >= FEWEST]
         width = 2.4 if curve.rule == Rule.HEADGATE else 1.3
         axes.plot(
-            *zip(*points, strict=True) if points else ([], []),
+            np.maximum(curve.false, FEWEST),
+            curve.requests,
             color=colour,
             marker=marker,
             linestyle=line,
             linewidth=width,
             markersize=6,
+            clip_on=False,
             label=curve.rule,
         )
     alphas = np.geomspace(FEWEST, 0.5, 50)
@@ -99,8 +106,8 @@ def delays(found: Results) -> Figure:
     bound = [limits.wald(growth, float(alpha)) for alpha in alphas]
     axes.fill_between(alphas, 1, bound, color="#EEEEEE", zorder=0)
     axes.plot(alphas, bound, color="#555555", linewidth=1, label="Wald's bound: no rule can lie below")
-    axes.set(xscale="log", yscale="log", xlim=(FEWEST, 1.1), ylim=(2500, 400_000))
-    axes.xaxis.set_major_formatter(FuncFormatter(percent))
+    axes.set(xscale="log", yscale="log", xlim=(FEWEST, 1.1), ylim=(2500, 420_000))
+    axes.set_xticks([FEWEST, 0.001, 0.01, 0.1, 1.0], ["0.01 %\nor none", "0.1 %", "1 %", "10 %", "100 %"])
     axes.yaxis.set_major_formatter(FuncFormatter(thousands))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_yticks([3000, 10_000, 30_000, 100_000, 300_000])
@@ -128,10 +135,9 @@ def release_times(found: Results) -> Figure:
             axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="butt")
             axes.plot(middle, place, color=colour, marker=marker, markersize=10)
         turned = np.isfinite(ended[ROLLED_BACK]).mean()
-        names.append(f"{engine}\n({turned:.1%} wrongly rolled back)")
+        names.append(f"{engine}\n({percent(turned)} wrongly rolled back)")
     axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.set(xscale="log", xlim=(4, 300))
+    axes.set(xscale="log", xlim=(4, 300), ylim=(len(names) - 0.5, -0.5))
     axes.set_xticks([5, 10, 20, 30, 60, 120, 180, 240])
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -159,6 +165,7 @@ def bad_requests(found: Results) -> Figure:
     axes = picture.add_subplot()
     for offset, engine in enumerate(ENGINES):
         colour, marker, _ = STYLES[engine]
+        axes.plot([], [], color=colour, marker=marker, markersize=9, linestyle="none", label=engine)
         for place, world in enumerate(BAD):
             ended = found[name_of(engine, world)]
             missed = float(np.isfinite(ended[PROMOTED]).mean())
@@ -173,20 +180,19 @@ def bad_requests(found: Results) -> Figure:
                 markerfacecolor="none" if missed > 0.05 else colour,
                 markeredgewidth=1.6,
                 linestyle="none",
-                label=engine if not place else None,
             )
             if missed > 0.05:
                 axes.annotate(
-                    f"{missed:.0%} promoted",
+                    f"{percent(missed)} promoted",
                     (served, height),
-                    (8, 0),
+                    (-8, 0),
                     textcoords="offset points",
+                    ha="right",
                     va="center",
                     fontsize=8,
                 )
     axes.set_yticks(range(len(BAD)), list(BAD.values()))
-    axes.invert_yaxis()
-    axes.set(xscale="log", xlim=(100, 200_000))
+    axes.set(xscale="log", xlim=(100, 100_000), ylim=(len(BAD) - 0.5, -0.5))
     axes.xaxis.set_major_formatter(FuncFormatter(thousands))
     framed(
         axes,

@@ -244,7 +244,8 @@ def latency_points(
     world: World, routed: Ints, others: Ints, rng: np.random.Generator
 ) -> dict[str, tuple[Floats, Floats]]:
     """Mean and 99 % quantile of either side, minute by minute."""
-    means, tails = ([], []), ([], [])
+    means: tuple[list[Floats], list[Floats]] = ([], [])
+    tails: tuple[list[Floats], list[Floats]] = ([], [])
     minutes = routed.shape[1]
     good, bad = chances(LAW), chances(LAW, world.effect)
     for minute, shift in enumerate(shifts(world.noise, np.full(minutes, MINUTE), rng)):
@@ -288,7 +289,10 @@ def by_kayenta(world: World, runs: int, rng: np.random.Generator) -> Found:
     seen = minute_by_minute(world, weights, runs, rng, equal=True)
     looks = [KAYENTA_STAGE * (stage + 1) for stage in range(KAYENTA_STAGES)]
     bad = [
-        [rivals.judged_high(*(side[:, look - KAYENTA_STAGE : look] for side in pair)) for pair in seen.points.values()]
+        [
+            rivals.judged_high(one[:, look - KAYENTA_STAGE : look], other[:, look - KAYENTA_STAGE : look])
+            for one, other in seen.points.values()
+        ]
         for look in looks
     ]
     back = rivals.first(np.any(bad, axis=1).T, [look * MINUTE for look in looks])

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
-from benchmarks.decisions.traces import MINUTE, Counts, Floats, Histograms, Ints
+from benchmarks.decisions.traces import MINUTE, Bools, Counts, Floats, Histograms, Ints
 from headgate.evidence.histogram import BINS, middle
 
 NEVER = np.inf
@@ -29,7 +29,7 @@ MIDDLES = np.array([middle(place) for place in range(BINS)])
 """Middle of each bin of durations, in microseconds."""
 
 
-def first(bad: Ints, seconds: ArrayLike) -> Floats:
+def first(bad: Bools, seconds: ArrayLike) -> Floats:
     """The second of each run's first `True`, [runs]; `bad` is [runs, looks], `seconds` says when the looks are."""
     return np.where(bad.any(axis=1), np.asarray(seconds, float)[np.argmax(bad, axis=1)], NEVER)
 
@@ -71,7 +71,7 @@ def tail_points(durations: Histograms) -> tuple[Floats, Floats]:
 def tail_of(histograms: Ints) -> Floats:
     """99 % quantile of histograms along the last axis, in microseconds."""
     reached = np.cumsum(histograms, axis=-1)
-    return MIDDLES[np.argmax(reached >= 0.99 * reached[..., -1:], axis=-1)]
+    return np.asarray(MIDDLES[np.argmax(reached >= 0.99 * reached[..., -1:], axis=-1)])
 
 
 def shift_interval(candidate: Floats, stable: Floats, confidence: float) -> tuple[Floats, Floats]:
@@ -91,10 +91,10 @@ def shift_interval(candidate: Floats, stable: Floats, confidence: float) -> tupl
     return parted[:, place], parted[:, half]
 
 
-def judged_high(candidate: Floats, stable: Floats, confidence: float = 0.98) -> Ints:
+def judged_high(candidate: Floats, stable: Floats, confidence: float = 0.98) -> Bools:
     """Kayenta's "High": the lower limit of the shift is above a quarter of the estimated shift, [runs]."""
     low, shift = shift_interval(candidate, stable, confidence)
-    return low > 0.25 * np.abs(shift)
+    return np.asarray(low > 0.25 * np.abs(shift))
 
 
 def kayenta(points: tuple[Floats, Floats], looks: Sequence[int]) -> Floats:
@@ -109,7 +109,7 @@ EVERY_FIVE = tuple(range(10, 61, 5))
 """Looks in minutes: as the guide sets it up, and every five minutes."""
 
 
-def failing(bad: Ints, *, forgiven: int, checks: int) -> Floats:
+def failing(bad: Bools, *, forgiven: int, checks: int) -> Floats:
     """Rolls back when more than `forgiven` of at most `checks` checks, one a minute, failed."""
     counted = np.cumsum(bad[:, :checks], axis=1)
     return first(counted > forgiven, minutes_of(counted.shape[1]))
@@ -136,7 +136,7 @@ def z_path(counts: Counts) -> Floats:
     pooled = (x_c + x_s) / n
     with np.errstate(divide="ignore", invalid="ignore"):
         z = (x_c / n_c - x_s / n_s) / np.sqrt(pooled * (1 - pooled) * (1 / n_c + 1 / n_s))
-    return np.nan_to_num(z, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.asarray(np.nan_to_num(z, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def welch_path(durations: Histograms) -> Floats:

@@ -19,6 +19,7 @@ from benchmarks.decisions.traces import (
     Counts,
     Floats,
     Histograms,
+    Ints,
     LatencyTrace,
     LossTrace,
     PairTrace,
@@ -195,7 +196,7 @@ WINDOWS = (5, 10, 15, 20, 30, 45, 60)
 
 def windows(trace: RateTrace, runs: int, rng: np.random.Generator) -> Found:
     """Kayenta with a single look after so many minutes, at 100 requests/s."""
-    found = {Key(Rule.KAYENTA, minutes): [] for minutes in WINDOWS}
+    found: dict[Key, list[Floats]] = {Key(Rule.KAYENTA, minutes): [] for minutes in WINDOWS}
     for size in batches_of(runs, 1000):
         points = rivals.rate_points(trace.draw(size, rng), rng, equal=True)
         for minutes in WINDOWS:
@@ -236,7 +237,7 @@ def durations(trace: LatencyTrace, runs: int, rng: np.random.Generator) -> Found
     return together(found)
 
 
-def timed(drawn: Histograms, before: Floats) -> Found:
+def timed(drawn: Histograms, before: Ints) -> Found:
     """The program's bets on durations: harm, and safety."""
     runs, known = len(before), [product.sparse(each) for each in before]
     return {

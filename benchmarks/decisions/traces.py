@@ -18,8 +18,9 @@ from scipy import signal, stats
 from headgate.evidence.histogram import BINS, EDGES
 from headgate.evidence.paired import BINS_PER_UNIT
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
 Ints = NDArray[np.integer[Any]]
+Bools = NDArray[np.bool_]
 
 MINUTE = 60
 
