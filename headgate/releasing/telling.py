@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from headgate.errors import Conflict
 from headgate.evidence import CANDIDATE, SHADOW, STABLE, Evidence
+from headgate.evidence.histogram import quantile, upper_end
+from headgate.evidence.thinning import length_at
 from headgate.gates import curve
 from headgate.journal import ReleaseJournal
-from headgate.lifecycle import Judged, Reported
+from headgate.lifecycle import FACT, Began, Judged, Reported
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.traffic import evidence_of
-from headgate.report import EvidencePoint, Story, Traffic, numbers, render, story
+from headgate.report import Durations, EvidencePoint, Story, Traffic, numbers, render, story
+from headgate.report.series import POINTS, VariantName, width_for
 from headgate.stores import ObjectStore, open_store
 from headgate.values import digest_of
 
@@ -27,20 +32,39 @@ def story_of(run: Run) -> Story:
     return story(
         release=run.release,
         entries=journal.entries,
-        traffic=traffic_of(evidence, {began.revision for began in state.began}),
-        evidence=points_of(evidence, state.verdict),
+        traffic=traffic_of(evidence, state.began),
+        evidence=points_of(evidence, last_verdicts(journal), state.began),
+        durations=durations_of(evidence, state.began),
     )
 
 
-def traffic_of(evidence: Evidence, revisions: set[int]) -> list[Traffic]:
-    """Requests and failures per second and variant; copies and their disagreements in shadow."""
+def last_verdicts(journal: ReleaseJournal) -> list[Judged]:
+    """The last verdict of every step, in the order of the steps."""
+    facts = (FACT.validate_python(entry.fact) for entry in journal.entries if entry.fact["kind"] == "judged")
+    return list({fact.step: fact for fact in facts if isinstance(fact, Judged)}.values())
+
+
+def traffic_of(evidence: Evidence, began: Sequence[Began]) -> list[Traffic]:
+    """Requests and failures over time by variant; copies and their disagreements in shadow.
+
+    What is known of a long block alone is spread evenly over it, as finely as a report draws it.
+    """
+    start = min((math.ceil(fact.judged_from.timestamp()) for fact in began), default=0)
+    revisions = {fact.revision for fact in began}
+    cells = {cell: counters for cell, counters in evidence.counts.items() if cell.revision in revisions}
+    blocks = [cell.block for cell in cells]
+    width = width_for(max(blocks) - min(blocks), POINTS) if blocks else 1
     sums: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
-    for cell, counters in evidence.counts.items():
-        if cell.revision in revisions:
-            shadow = cell.variant == SHADOW
-            counted = sums[cell.block, cell.variant]
-            counted[0] += counters.get("pairs" if shadow else "requests", 0)
-            counted[1] += counters.get("disagreements" if shadow else "errors", 0)
+    for cell, counters in cells.items():
+        shadow = cell.variant == SHADOW
+        requests = counters.get("pairs" if shadow else "requests", 0)
+        errors = counters.get("disagreements" if shadow else "errors", 0)
+        length = length_at(cell.block, start)
+        pieces = length // math.gcd(length, width)
+        for piece in range(pieces):
+            counted = sums[cell.block + piece * length // pieces, cell.variant]
+            counted[0] += part(requests, piece, pieces)
+            counted[1] += part(errors, piece, pieces)
     return [
         Traffic(time=second(block), variant=variant, requests=max(requests, errors), errors=errors)
         for (block, variant), (requests, errors) in sorted(sums.items())
@@ -48,14 +72,49 @@ def traffic_of(evidence: Evidence, revisions: set[int]) -> list[Traffic]:
     ]
 
 
-def points_of(evidence: Evidence, judged: Judged | None) -> list[EvidencePoint]:
-    """The course of every gate's bets, as the last verdict's question sees it."""
-    if judged is None:
-        return []
-    seen = curve(evidence.until(judged.watermark), judged.question)
+def part(count: int, piece: int, pieces: int) -> int:
+    """What falls to one of so many pieces of about the same size; all together they make the count.
+
+    >>> [part(7, piece, 3) for piece in range(3)]
+    [2, 2, 3]
+    """
+    return count * (piece + 1) // pieces - count * piece // pieces
+
+
+def points_of(evidence: Evidence, judged: Sequence[Judged], began: Sequence[Began]) -> list[EvidencePoint]:
+    """The course of every gate's bets: each step as the question of its last verdict sees it.
+
+    Margins follow the share that comes next, so what one step had proven is not yet proof in the next one.
+    """
+    starts = {fact.step: math.ceil(fact.judged_from.timestamp()) for fact in began}
     return [
         EvidencePoint(time=second(point.block), gate=point.gate, log_harm=point.log_harm, log_safe=point.log_safe)
-        for point in seen
+        for fact in judged
+        for point in curve(evidence.until(fact.watermark), fact.question)
+        if point.block >= starts.get(fact.step, 0)
+    ]
+
+
+def durations_of(evidence: Evidence, began: Sequence[Began]) -> list[Durations]:
+    """How long answers took by step and variant, stable first; copies are not timed."""
+    steps = {fact.revision: fact.step for fact in began}
+    variants: tuple[VariantName, ...] = ("stable", "candidate")
+    histograms = {(step, variant): Counter[int]() for step in dict.fromkeys(steps.values()) for variant in variants}
+    for cell, counters in evidence.counts.items():
+        step, variant = steps.get(cell.revision, ""), next((name for name in variants if name == cell.variant), None)
+        if step and variant:
+            histograms[step, variant].update(
+                {int(name[4:]): count for name, count in counters.items() if name.startswith("all:")}
+            )
+    return [
+        Durations(
+            step=step,
+            variant=variant,
+            requests=histogram.total(),
+            **{f"p{share}_ms": upper_end(quantile(histogram, share / 100) or 0) / 1000 for share in (50, 95, 99)},
+        )
+        for (step, variant), histogram in histograms.items()
+        if histogram.total()
     ]
 
 

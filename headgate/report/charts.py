@@ -1,15 +1,12 @@
-"""The three charts of a release: traffic, errors, evidence, all over the same time. Pure: a story in, SVG out."""
+"""The charts of what was seen: traffic and errors; and what all charts of a story share. Pure: a story in, SVG out."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 from headgate.report.buckets import LIVE, Buckets
 from headgate.report.narrative import Story
-from headgate.report.series import EvidencePoint
 from headgate.report.svg import (
     Band,
     Frame,
@@ -22,17 +19,14 @@ from headgate.report.svg import (
     legend,
     markup,
     path,
-    shape,
     ticks,
-    time_words,
     tip,
 )
-from headgate.report.words import e_value, number, percent
+from headgate.report.words import number, percent
 
 WIDE, NARROW = 1000, 400
 HEIGHT = 150
 NAMES = {"stable": "stable", "candidate": "candidate", "shadow": "shadow copies"}
-TEN = math.log(10)
 
 
 def traffic_chart(story: Story, width: int = WIDE) -> str:
@@ -85,78 +79,6 @@ def error_chart(story: Story, width: int = WIDE) -> str:
     return markup(svg)
 
 
-def evidence_chart(story: Story, width: int = WIDE) -> str:
-    """E-values of harm and of safety on a logarithmic scale, against the bars that prove either. Empty without any."""
-    points = story.evidence
-    if not points:
-        return ""
-    final = points[-1]
-    keys = [
-        Key("line harm", f"evidence of harm (ended at {e_value(final.log_harm)})"),
-        Key("line safe", f"evidence of safety (ended at {e_value(final.log_safe)})"),
-        Key("line bar", proof_words(story)),
-        *warm_key(story),
-    ]
-    limits = [limit for point in points for limit in bars(story, point)]
-    seen = [log for point in points for log in (point.log_harm, point.log_safe)]
-    high = min(max(*seen, 1.3 * max(limits)), 2.2 * max(limits))
-    low = max(min(*seen, -0.35 * max(limits)), -1.4 * max(limits))
-    frame = frame_of(story, keys, width, low=low, high=high)
-    svg = drawing(
-        frame,
-        f"Evidence of harm and of safety over time. Harm ended at {e_value(final.log_harm)}, "
-        f"safety at {e_value(final.log_safe)}; {e_value(min(limits))} is proof.",
-    )
-    powers = [(value * TEN, e_value(value * TEN)) for value in ticks(low / TEN, high / TEN, 5) if value.is_integer()]
-    furnish(svg, frame, spans(story), keys, powers)
-    for run in courses(story):
-        draw_course(svg, frame, story, run)
-    say = time_words(frame.start, frame.end)
-    ends = [point.time.timestamp() for point in points[1:]] + [frame.end]
-    for point, end in zip(points, ends, strict=True):
-        words = f"{say(point.time.timestamp())} UTC\nharm {e_value(point.log_harm)}\nsafety {e_value(point.log_safe)}"
-        tip(svg, frame, point.time.timestamp(), end, words)
-    return markup(svg)
-
-
-def draw_course(svg: Element, frame: Frame, story: Story, run: Sequence[EvidencePoint]) -> None:
-    """One question's two lines and its bars, with a ring where a bar is first reached."""
-    left, right = (frame.x(point.time.timestamp()) for point in (run[0], run[-1]))
-    for limit in sorted(set(bars(story, run[0]))):
-        shape(svg, "line", "line bar", x1=left, x2=max(right, left + 6), y1=frame.y(limit), y2=frame.y(limit))
-    for style, which in (("harm", 0), ("safe", 1)):
-        logs = [(point.log_harm, point.log_safe)[which] for point in run]
-        line: list[Point] = [
-            (frame.x(point.time.timestamp()), frame.y(log)) for point, log in zip(run, logs, strict=True)
-        ]
-        path(svg, f"line {style}", line)
-        reached = next((at for at, point in enumerate(run) if logs[at] >= bars(story, point)[which]), None)
-        if reached is not None:
-            shape(svg, "circle", f"ring {style}", cx=line[reached][0], cy=line[reached][1], r=5)
-        elif len(line) == 1:
-            shape(svg, "circle", f"dot {style}", cx=line[0][0], cy=line[0][1], r=3)
-
-
-def courses(story: Story) -> Iterator[tuple[EvidencePoint, ...]]:
-    """The points cut where the question changes: another gate, or another step."""
-    starts = sorted(stop.began for stop in story.steps if stop.began)
-    run: list[EvidencePoint] = []
-    for before, point in pairwise((None, *story.evidence)):
-        assert point is not None
-        if before and (before.gate != point.gate or any(before.time < start <= point.time for start in starts)):
-            yield tuple(run)
-            run = []
-        run.append(point)
-    if run:
-        yield tuple(run)
-
-
-def bars(story: Story, point: EvidencePoint) -> tuple[float, float]:
-    """Natural logarithms of the e-values that prove harm and safety at this point."""
-    gates = story.plan.gates
-    return math.log(point.harm_bar or 1 / gates.alpha), math.log(point.safe_bar or 1 / gates.beta)
-
-
 def stairs(frame: Frame, table: Buckets, values: Sequence[float]) -> list[Point]:
     """A line that keeps each bucket's value for as long as the bucket lasts."""
     return [
@@ -170,7 +92,7 @@ def flat(frame: Frame, table: Buckets, start: float, value: float) -> list[Point
     return [(frame.x(max(start, table.first)), y), (frame.x(min(start + table.width, table.last)), y)]
 
 
-def frame_of(story: Story, keys: Sequence[Key], width: int, *, low: float, high: float) -> Frame:
+def frame_of(story: Story, keys: Sequence[Key], width: int, *, low: float, high: float, height: int = HEIGHT) -> Frame:
     """The plane of a chart: every chart of a story has the same time axis."""
     times = [bucket.time.timestamp() for bucket in story.traffic]
     times += [time + story.bucket_seconds for time in times[-1:]]
@@ -178,7 +100,7 @@ def frame_of(story: Story, keys: Sequence[Key], width: int, *, low: float, high:
     times += [at.timestamp() for stop in story.steps for at in (stop.began, stop.ended) if at]
     start, end = min(times), max(times)
     return Frame(
-        start=start, end=max(end, start + 1), low=low, high=high, width=width, top=headroom(keys, width), height=HEIGHT
+        start=start, end=max(end, start + 1), low=low, high=high, width=width, top=headroom(keys, width), height=height
     )
 
 
@@ -199,14 +121,6 @@ def spans(story: Story, *, warm: bool = True) -> list[Band]:
         last = max((bucket.time.timestamp() + story.bucket_seconds for bucket in story.traffic), default=at)
         found.append(Band(start=at, end=max(at, last), name=story.outcome, judged_from=0, after=True))
     return found
-
-
-def proof_words(story: Story) -> str:
-    """What the bars stand for; with their e-values when those stay the same."""
-    harm, safe = ({e_value(bars(story, point)[which]) for point in story.evidence} for which in (0, 1))
-    if len(harm) > 1 or len(safe) > 1:
-        return "proof"
-    return f"proof at {harm.pop()}" if harm == safe else f"proof of harm at {harm.pop()}, of safety at {safe.pop()}"
 
 
 def warm_key(story: Story) -> list[Key]:

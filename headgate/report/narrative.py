@@ -7,11 +7,11 @@ from collections.abc import Sequence, Set
 from pydantic import AwareDatetime, Field
 
 from headgate.errors import Rejected
-from headgate.gates import Verdict
+from headgate.gates import Question, Verdict
 from headgate.ledger import Entry
 from headgate.lifecycle import FACT, Checked, CheckResult, Intent, Judged, Outcome, Phase, release_of
 from headgate.plan import Plan
-from headgate.report.series import EvidencePoint, Total, Traffic, VariantName, bucketed, thinned, totals
+from headgate.report.series import Durations, EvidencePoint, Total, Traffic, VariantName, bucketed, thinned, totals
 from headgate.report.telling import tell
 from headgate.report.walk import Dated, Stop, planned, utc, walk_of
 from headgate.values import Value
@@ -39,6 +39,8 @@ class VerdictLine(Value):
     step: str
     watermark: AwareDatetime
     verdict: Verdict
+    guards: tuple[str, ...] = ()
+    """Gates that must be proven safe before this step passes."""
 
 
 class LedgerLine(Value):
@@ -88,6 +90,7 @@ class Story(Value):
     bucket_seconds: int = 1
     """Width of one bucket of `traffic`."""
     evidence: tuple[EvidencePoint, ...] = ()
+    durations: tuple[Durations, ...] = ()
     late: int = 0
     """Log lines that came after their block was closed; counted, never judged."""
     ledger: tuple[LedgerLine, ...] = ()
@@ -108,7 +111,12 @@ class Story(Value):
 
 
 def story(
-    *, release: str, entries: Sequence[Entry], traffic: Sequence[Traffic] = (), evidence: Sequence[EvidencePoint] = ()
+    *,
+    release: str,
+    entries: Sequence[Entry],
+    traffic: Sequence[Traffic] = (),
+    evidence: Sequence[EvidencePoint] = (),
+    durations: Sequence[Durations] = (),
 ) -> Story:
     """Tell a release from its ledger and from what was seen. Raises `Rejected` when the ledger holds no request.
 
@@ -117,6 +125,7 @@ def story(
         entries: its whole ledger, in order.
         traffic: requests and errors per bucket of time and variant, at any resolution and in any order.
         evidence: the course of the e-values, in any order. A gate without any is drawn from its verdicts alone.
+        durations: how long answers took, in the order of the steps.
     """
     dated: list[Dated] = [(entry, FACT.validate_python(entry.fact)) for entry in entries]
     state = release_of([fact for _, fact in dated])
@@ -158,6 +167,7 @@ def story(
         traffic=drawn,
         bucket_seconds=width,
         evidence=thinned([*evidence, *between(verdicts, walk, known={point.gate for point in evidence})]),
+        durations=tuple(durations),
         late=sum(fact.late for fact in state.observed),
         ledger=tuple(
             LedgerLine(
@@ -180,10 +190,23 @@ def checks_of(dated: Sequence[Dated]) -> tuple[CheckLine, ...]:
 def verdicts_of(dated: Sequence[Dated]) -> tuple[VerdictLine, ...]:
     """Every verdict, in order."""
     return tuple(
-        VerdictLine(seq=entry.seq, at=entry.at, step=fact.step, watermark=utc(fact.watermark), verdict=fact.verdict)
+        VerdictLine(
+            seq=entry.seq,
+            at=entry.at,
+            step=fact.step,
+            watermark=utc(fact.watermark),
+            verdict=fact.verdict,
+            guards=guards_of(fact.question),
+        )
         for entry, fact in dated
         if isinstance(fact, Judged)
     )
+
+
+def guards_of(question: Question) -> tuple[str, ...]:
+    """Gates that a question wants to be proven safe."""
+    named = question.gates.named
+    return tuple(name for name in question.guards if name in named and named[name].guard and not named[name].dry_run)
 
 
 def between(verdicts: Sequence[VerdictLine], walk: Sequence[Stop], *, known: Set[str]) -> list[EvidencePoint]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from html import escape
-from importlib.resources import files
 from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,8 +14,11 @@ from markupsafe import Markup
 from headgate.gates import Answer
 from headgate.lifecycle import Outcome
 from headgate.report import words
-from headgate.report.charts import NARROW, WIDE, error_chart, evidence_chart, traffic_chart
-from headgate.report.narrative import LedgerLine, Story, VerdictLine
+from headgate.report.charts import NARROW, WIDE, error_chart, traffic_chart
+from headgate.report.narrative import LedgerLine, Story
+from headgate.report.policy import policy_words
+from headgate.report.proofs import harm_chart, safety_chart
+from headgate.report.rulings import benches, tier_words
 from headgate.report.settings import settings_of
 from headgate.report.telling import headline
 from headgate.report.walk import State
@@ -56,7 +56,6 @@ STANDS = {
     State.LIVE: "wait",
     State.AHEAD: "ahead",
 }
-SIGNS = {"pass": "pass", "warn": "warning", "fail": "**fail**", "wait": "waits", "ahead": "ahead"}
 WATCHING = {"observed": "observation", "judged": "verdict"}
 """Kinds of facts that come again and again while a step lasts, and what they are called."""
 
@@ -101,7 +100,9 @@ def render(story: Story) -> bytes:
         tiles=tiles(story),
         charts=charts(story),
         settings=settings_of(story.plan),
-        last_verdicts=last_verdicts(story),
+        policy=policy_words(story.plan),
+        benches=benches(story),
+        durations=[(step, tuple(lines)) for step, lines in groupby(story.durations, key=lambda one: one.step)],
         ledger=folded(story.ledger),
     ).encode()
 
@@ -125,9 +126,11 @@ def templates() -> Environment:
         "number": words.number,
         "percent": words.percent,
         "duration": words.duration,
+        "milliseconds": words.milliseconds,
         "moment": words.moment,
         "clock": words.clock,
         "spoken": words.spoken,
+        "tier_words": tier_words,
     }
     environment.globals |= {
         "answers": ANSWERS,
@@ -194,9 +197,14 @@ def charts(story: Story) -> tuple[Chart, ...]:
             error_chart,
         ),
         (
-            "Evidence",
-            "Each line bets on harm or on safety; 1 says nothing. At its bar, 1/α or 1/β, it is proof (a ring).",
-            evidence_chart,
+            "Evidence of harm",
+            "Thin: each gate's e-value times its part of the budget. Thick: their sum, proof at 1/α (a ring).",
+            harm_chart,
+        ),
+        (
+            "Evidence of safety",
+            "Thin: every guard's e-value, at the next share's margins. The weakest, thick, passes at 1/β (a ring).",
+            safety_chart,
         ),
     )
     return tuple(
@@ -204,11 +212,6 @@ def charts(story: Story) -> tuple[Chart, ...]:
         for title, reading, draw in plots
         if (wide := draw(story, WIDE))
     )
-
-
-def last_verdicts(story: Story) -> tuple[VerdictLine, ...]:
-    """The last verdict of every step, in the order of the steps."""
-    return tuple({line.step: line for line in story.verdicts}.values())
 
 
 def folded(ledger: Sequence[LedgerLine]) -> list[Fold]:
@@ -224,70 +227,3 @@ def folded(ledger: Sequence[LedgerLine]) -> list[Fold]:
             lines = lines[len(closed) :]
         folds += [Fold((line,)) for line in lines]
     return folds
-
-
-def markdown(story: Story, link: str = "") -> str:
-    """A short summary for a run's page in Prefect: the decision, the checks, the gates.
-
-    Args:
-        story: what to tell.
-        link: address of the page, if it has one.
-    """
-    lines = [f"## {cell(story.outcome or 'open')}: {cell(sentence(story))}", "", cell(why(story)), ""]
-    lines += [
-        " · ".join(
-            f"{tile.name} **{cell(tile.value)}**" + (f" ({cell(tile.beside)})" if tile.beside else "")
-            for tile in tiles(story)
-        ),
-        "",
-    ]
-    if story.checks:
-        lines += ["| | check | found |", "|---|---|---|"]
-        lines += [
-            f"| {SIGNS[one.state]} | {cell(one.result.check)} | {cell(one.result.summary)} |" for one in story.checks
-        ]
-        lines += [""]
-    if story.verdicts:
-        lines += ["| | step | gate | answer | why |", "|---|---|---|---|---|"]
-        lines += [
-            f"| {SIGNS[ANSWERS[found.answer]]} | {cell(line.step)} | {cell(found.gate)} "
-            f"| {found.answer} | {cell(found.reason)} |"
-            for line in last_verdicts(story)
-            for found in line.verdict.findings
-        ]
-        lines += [""]
-    if link:
-        lines += [f"[The whole report]({link})", ""]
-    lines += [code(f"headgate verify {story.release}") + " · " + code(f"headgate replay {story.release}")]
-    return "\n".join(lines) + "\n"
-
-
-def plots_markdown(story: Story) -> str:
-    """The charts as pictures inside markdown, in fixed light colours; a line that says so when there are none."""
-    pictures = [
-        f"### {chart.title}\n\n![{chart.title}]({picture(chart.wide)})\n\n{chart.reading}" for chart in charts(story)
-    ]
-    return "\n\n".join(pictures or ["No live request was seen, so there is nothing to draw."]) + "\n"
-
-
-def picture(drawing: str) -> str:
-    """A drawing as a `data:` address that needs nothing else."""
-    style = files("headgate.report").joinpath("chart.css").read_text(encoding="utf-8")
-    head, _, rest = drawing.partition(">")
-    whole = f"{head}><style>{style} svg {{ background: var(--paper); }}</style>{rest}"
-    return "data:image/svg+xml;base64," + base64.b64encode(whole.encode()).decode()
-
-
-def cell(text: str) -> str:
-    r"""Outside text inside markdown: one line, with nothing in it that markdown or HTML would act on.
-
-    >>> cell("a|b <i>")
-    'a\\|b &lt;i&gt;'
-    """
-    flat = escape(" ".join(text.split()), quote=False)
-    return "".join(f"\\{letter}" if letter in "\\`*_[]|#!" else letter for letter in flat)
-
-
-def code(text: str) -> str:
-    """Outside text as code inside markdown: it cannot end the code."""
-    return "`" + " ".join(text.replace("`", "'").split()) + "`"

@@ -13,6 +13,8 @@ from headgate.values import Value
 
 POINTS = 400
 """A chart is about 900 pixels wide; more points than this cannot be told apart."""
+MOMENTS = 180
+"""So many times are kept of the course of the evidence, each with every gate."""
 
 DAY = 86_400
 WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, DAY, 2 * DAY, 7 * DAY)
@@ -38,11 +40,18 @@ class EvidencePoint(Value):
     log_harm: float
     log_safe: float
     gate: str = "errors"
-    """Which question the e-values answer; each has its own bars."""
-    harm_bar: float | None = Field(default=None, gt=0)
-    """The e-value that proves harm; the plan's 1/alpha for this gate when absent."""
-    safe_bar: float | None = Field(default=None, gt=0)
-    """The e-value that proves safety; the plan's 1/beta for this gate when absent."""
+    """Whose e-values these are."""
+
+
+class Durations(Value):
+    """How long the answers of one variant took in one step, warm-up included: ends of the bins that hold quantiles."""
+
+    step: str
+    variant: VariantName
+    requests: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
 
 
 class Total(Value):
@@ -108,18 +117,18 @@ def bucketed(traffic: Sequence[Traffic], limit: int = POINTS) -> tuple[tuple[Tra
     return sums, width
 
 
-def thinned(points: Sequence[EvidencePoint], limit: int = POINTS) -> tuple[EvidencePoint, ...]:
-    """At most `limit` of the points, in time order: the first, the last of every bucket, and every gate's peaks."""
+def thinned(points: Sequence[EvidencePoint], limit: int = MOMENTS) -> tuple[EvidencePoint, ...]:
+    """In time order, all points of at most `limit` moments: the first, the last of every bucket, every gate's peaks."""
     ordered = sorted(points, key=lambda point: point.time)
-    if len(ordered) <= limit:
+    times = list(dict.fromkeys(point.time for point in ordered))
+    if len(times) <= limit:
         return tuple(ordered)
-    peaks: list[EvidencePoint] = [ordered[0]]
-    for gate in {point.gate for point in ordered}:
+    kept = {times[0]}
+    for gate in dict.fromkeys(point.gate for point in ordered):
         own = [point for point in ordered if point.gate == gate]
-        peaks += [max(own, key=lambda point: point.log_harm), max(own, key=lambda point: point.log_safe)]
-    start = ordered[0].time.timestamp()
-    span = ordered[-1].time.timestamp() - start
-    buckets = max(1, limit - len(peaks))
-    last = {int((point.time.timestamp() - start) / (span or 1) * (buckets - 1)): point for point in ordered}
-    kept = {id(point): point for point in (*last.values(), *peaks)}
-    return tuple(sorted(kept.values(), key=lambda point: point.time))
+        peaks = {max(own, key=lambda point: point.log_harm).time, max(own, key=lambda point: point.log_safe).time}
+        kept |= peaks if len(kept | peaks) < limit else set()
+    start, span = times[0].timestamp(), (times[-1] - times[0]).total_seconds()
+    buckets = limit - len(kept)
+    kept |= set({int((time.timestamp() - start) / span * (buckets - 1)): time for time in times}.values())
+    return tuple(point for point in ordered if point.time in kept)

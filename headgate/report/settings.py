@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from headgate.plan import CanaryStep, Plan
-from headgate.report.words import duration, number, percent, plural
+from headgate.report.words import duration, figure, number, percent, plural
 
-SHARES = {"percent": 0.01, "limit": 1.0, "difference_margin": 1.0, "ratio_margin": 1.0}
+SHARES = {"percent": 0.01} | dict.fromkeys(
+    ("alpha", "beta", "limit", "difference_margin", "ratio_margin", "p50_margin", "p99_margin", "objective"), 1.0
+)
 """Settings that are shares, and what makes a share of them."""
 
 
@@ -57,11 +59,15 @@ def spelled(name: str, value: Any) -> str:
     last = name.rsplit(".", 1)[-1]
     if name == "schedule":
         return "\n".join(line_of(CanaryStep.model_validate(step)) for step in value)
+    if value is None:
+        return "off"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):
         if last.endswith("_seconds"):
             return duration(value)
+        if last.endswith("_ms"):
+            return figure(last, value)
         return percent(value * SHARES[last]) if last in SHARES else number(value)
     return str(value)
 

@@ -122,6 +122,15 @@ def figure(name: str, value: float) -> str:
     return number(value)
 
 
+def milliseconds(value: float) -> str:
+    """A duration whose last digits are noise: it is the end of a bin that is 12 % wide.
+
+    >>> [milliseconds(value).replace(GAP, " ") for value in (0.1234, 12.345, 2345.6)]
+    ['0.123 ms', '12.3 ms', '2,350 ms']
+    """
+    return figure("_ms", float(f"{value:.3g}"))
+
+
 def e_value(log: float) -> str:
     """An e-value given as its natural logarithm: plain when it is near one, a power of ten when it is not.
 

@@ -122,6 +122,4 @@ POINTS_SEEN = st.builds(
     log_harm=FLOATS,
     log_safe=FLOATS,
     gate=st.sampled_from(["errors", "disagreement"]),
-    harm_bar=st.none() | st.floats(1.01, 1e9),
-    safe_bar=st.none() | st.floats(1.01, 1e9),
 )

@@ -1,13 +1,13 @@
-"""Four releases as a real one would leave them: the first, a promotion, a stop in shadow, a roll-back in canary."""
+"""Releases as real ones would leave them: the first, a promotion, and stops by checks, in shadow and in canary."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from headgate.gates import Answer, Disagreement, ErrorRate, Finding, Gates, Question, Verdict
+from headgate.gates import Question, Verdict
 from headgate.ledger import Entry
 from headgate.lifecycle import (
     Began,
@@ -25,12 +25,25 @@ from headgate.lifecycle import (
     Requested,
     Staged,
 )
-from headgate.plan import CanaryStep, Plan, Shadow
-from headgate.report import EvidencePoint, Story, Traffic, story
+from headgate.report import Durations, EvidencePoint, Story, Traffic, story
 from headgate.values import digest_of
+from tests.headgate.rulings import (
+    AGREED,
+    GOOD,
+    GUARDS,
+    LEAKING,
+    NOTHING,
+    PLAN,
+    SLOW,
+    Proven,
+    live_verdict,
+    proof,
+    shadow_verdict,
+    undecided,
+)
 
 NOON = datetime(2026, 11, 21, 14, 2, 11, tzinfo=UTC)
-BUNDLES = {version: digest_of(version.encode()) for version in ("1.0.0", "2.0.0", "2.1.0", "2.2.0")}
+BUNDLES = {version: digest_of(version.encode()) for version in ("1.0.0", "2.0.0", "2.1.0", "2.2.0", "2.3.0")}
 SPEED = 320  # live requests per second
 
 
@@ -55,15 +68,6 @@ def after(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-PLAN = Plan(
-    model="examples/co2/v2",
-    schedule=tuple(
-        CanaryStep(percent=percent, dwell_seconds=20, dwell_requests=2000, limit_seconds=300) for percent in (5, 25, 50)
-    ),
-    shadow=Shadow(dwell_seconds=20, dwell_pairs=500),
-    gates=Gates(errors=ErrorRate(difference_margin=0.01), disagreement=Disagreement(limit=0.02)),
-    warm_up_seconds=3,
-)
 CHECKS = (
     CheckResult(
         check="golden",
@@ -122,12 +126,6 @@ def opening(version: str, stable: str | None, checks: Iterable[CheckResult]) -> 
         yield after(5 + 1.7 * index), worker, Checked(result=result)
 
 
-def finding(gate: str, answer: Answer, reason: str, **numbers: float) -> Verdict:
-    return Verdict(
-        answer=answer, reason=reason, findings=(Finding(gate=gate, answer=answer, reason=reason, numbers=numbers),)
-    )
-
-
 def seen(step: str, at: float, late: int = 0) -> Observed:
     return Observed(
         step=step, evidence=digest_of(step.encode()), cursor={"bytes": 1}, watermark=after(at - 2), late=late
@@ -154,19 +152,28 @@ def live(
     return found
 
 
-def course(start: float, end: float, harm: float, safe: float, *, seed: int = 3) -> list[EvidencePoint]:
-    """E-values that wander from nothing to their ends."""
+def course(
+    start: float,
+    end: float,
+    before: Mapping[str, Proven],
+    ends: Mapping[str, Proven],
+    *,
+    seed: int = 3,
+    same_step: bool = False,
+) -> list[EvidencePoint]:
+    """E-values of every gate that wander to their ends; a new step proves safety anew, at other margins."""
     dice = random.Random(seed)
     seconds = range(math.ceil(start), math.floor(end) + 1)
-    return [
-        EvidencePoint(
-            time=after(second),
-            log_harm=harm * share + dice.gauss(0, 0.12) * (0 < share < 1),
-            log_safe=safe * share + dice.gauss(0, 0.12) * (0 < share < 1),
-        )
-        for second in seconds
-        for share in [(second - seconds[0]) / max(1, len(seconds) - 1)]
-    ]
+    found: list[EvidencePoint] = []
+    for second in seconds:
+        share = (second - seconds[0]) / max(1, len(seconds) - 1)
+        for gate, (harm, safe) in ends.items():
+            first = before.get(gate, NOTHING)
+            noise = (0 < share < 1) * (harm != 0)
+            log_harm = first.harm + (harm - first.harm) * share + noise * dice.gauss(0, 0.12)
+            log_safe = first.safe * (1 - share) * same_step + safe * share + noise * dice.gauss(0, 0.12)
+            found.append(EvidencePoint(time=after(second), gate=gate, log_harm=log_harm, log_safe=log_safe))
+    return found
 
 
 WORKER = "release@build-7"
@@ -184,69 +191,19 @@ def began(step: str, at: float, revision: int, weight: float) -> tuple[datetime,
 
 
 def judged(step: str, at: float, verdict: Verdict) -> tuple[datetime, str, Fact]:
-    question = Question(gates=PLAN.gates, guards=("disagreement",) if step == "shadow" else ("errors",))
+    guards = ("disagreement",) if step == "shadow" else GUARDS
+    question = Question(gates=PLAN.gates, guards=guards)
     return after(at), WORKER, Judged(step=step, question=question, verdict=verdict, watermark=after(at - 2))
 
 
-def pairs(answer: Answer, differing: int, total: int, log_e_harm: float, log_e_safe: float) -> Verdict:
-    """What the gate on shadow answers says."""
-    proven = {Answer.PASS: "less than 2.00% proven", Answer.FAIL: "more than 2.00% proven"}.get(answer, "not proven")
-    return finding(
-        "disagreement",
-        answer,
-        f"{differing:,} of {total:,} shadow answers differ from stable's: {proven}",
-        limit=0.02,
-        log_e_harm=log_e_harm,
-        log_e_harm_needed=math.log(20),
-        log_e_safe=log_e_safe,
-        log_e_safe_needed=math.log(20),
-        pairs=total,
-        disagreements=differing,
-    )
-
-
-def errors(answer: Answer, failed: int, units: int, log_e_harm: float, log_e_safe: float, **more: float) -> Verdict:
-    """What the gates on failures say."""
-    proven = {Answer.PASS: "safety proven (e = 25 >= 20)", Answer.FAIL: "harm proven (e = 200 >= 20)"}
-    gate = Finding(
-        gate="errors",
-        answer=answer,
-        reason=f"candidate failed {failed:,} of {units:,} keys, stable 17 of 8,320 keys: "
-        + proven.get(answer, "not proven either way, about 4,200 more requests to proof of safety"),
-        numbers={
-            "candidate_units": units,
-            "candidate_failures": failed,
-            "stable_units": 8320,
-            "stable_failures": 17,
-            "requests": units + 8320,
-            "log_e_harm": log_e_harm,
-            "log_e_harm_needed": math.log(20),
-            "log_e_safe": log_e_safe,
-            "log_e_safe_needed": math.log(20),
-            "ratio_margin": 1.5,
-            "difference_margin": 0.02,
-            **more,
-        },
-    )
-    split = Finding(
-        gate="split",
-        answer=Answer.PASS,
-        reason=f"the split is as asked (revision 9: {units:,} of {units + 8320:,} where 50.00% was asked)",
-        numbers={"units": units + 8320, "log_e_wrong": -3.1, "log_e_wrong_needed": math.log(1000)},
-    )
-    return Verdict(answer=answer, reason=gate.reason, findings=(gate, split))
-
-
-def proof(step: str, weight: float) -> Verdict:
-    if step == "shadow":
-        return pairs(Answer.PASS, 31, 7987, -40, 63.6)
-    return errors(Answer.PASS, round(18 * weight), round(9000 * weight), -3.5, 3.2)
-
-
-def undecided(step: str) -> Verdict:
-    if step == "shadow":
-        return pairs(Answer.NOT_ENOUGH_EVIDENCE, 3, 640, -0.2, 2.1)
-    return errors(Answer.NOT_ENOUGH_EVIDENCE, 2, 411, -0.2, 0.6, needed_requests=4200)
+def timed(*steps: str, slow: str = "") -> list[Durations]:
+    """How long answers took; in one step the candidate's are slow."""
+    found = []
+    for index, step in enumerate(step for step in steps if step != "shadow"):
+        for variant, requests in (("stable", 12_400 - 3_100 * index), ("candidate", 720 + 1_900 * index)):
+            p50, p95, p99 = (14.62, 58.3, 161.3) if (variant, step) == ("candidate", slow) else (8.31, 23.0, 45.4)
+            found.append(Durations(step=step, variant=variant, requests=requests, p50_ms=p50, p95_ms=p95, p99_ms=p99))
+    return found
 
 
 def first() -> Story:
@@ -267,29 +224,38 @@ def promoted() -> Story:
         (after(26), WORKER, Staged(revision=5, summary="1 server ready, golden probe answered in 5 ms")),
     ]
     traffic: list[Traffic] = []
+    before: Mapping[str, Proven] = {}
     evidence: list[EvidencePoint] = []
     for index, (step, weight, start, end) in enumerate(STEPS):
         facts += [
             began(step, start, 6 + index, weight),
             (after(start + 5), WORKER, seen(step, start + 5)),
-            judged(step, start + 5.1, undecided(step)),
+            judged(step, start + 5.1, undecided(step, weight)),
             (after(end - 0.4), WORKER, seen(step, end - 0.4, late=index % 2)),
             judged(step, end - 0.3, proof(step, weight)),
             (after(end), WORKER, Passed(step=step)),
         ]
         traffic += live(start, end + 1, weight, mirror=not weight, bad=0.004 if not weight else 0.0, seed=index)
-        evidence += course(start + 3, end, -3.5 - index, 3.2, seed=index) if weight else []
+        evidence += course(start + 3, end, before, GOOD if weight else AGREED, seed=index)
+        before = GOOD if weight else AGREED
     reason = "canary 50 %: safety proven at the next share; candidate fails 0.2 % of its keys, stable 0.2 %"
     facts += [
         (after(158.4), WORKER, Decided(outcome=Outcome.PROMOTED, reason=reason)),
         (after(161), WORKER, Concluded(outcome=Outcome.PROMOTED, serving=BUNDLES["2.0.0"], revision=10)),
     ]
-    return story(release="co2-weekly-20261121-140211-b7c0", entries=written(facts), traffic=traffic, evidence=evidence)
+    return story(
+        release="co2-weekly-20261121-140211-b7c0",
+        entries=written(facts),
+        traffic=traffic,
+        evidence=evidence,
+        durations=timed(*(step for step, *_ in STEPS)),
+    )
 
 
 def stopped_in_shadow() -> Story:
     """A unit slip in one form of request: one answer in nine differs."""
-    verdict = pairs(Answer.FAIL, 212, 1904, 213.7, -41)
+    proven = Proven(213.7, -41)
+    verdict = shadow_verdict(212, 1904, proven)
     facts = [
         *opening("2.1.0", "2.0.0", CHECKS),
         (after(26), WORKER, Staged(revision=12, summary="1 server ready, golden probe answered in 5 ms")),
@@ -303,36 +269,69 @@ def stopped_in_shadow() -> Story:
         release="co2-weekly-20261121-140211-c2d9",
         entries=written(facts),
         traffic=live(27, 38, 0, mirror=True, bad=0.11),
+        evidence=course(30, 37, {}, {"disagreement": proven, "errors": NOTHING, "latency": NOTHING}),
     )
 
 
 def rolled_back() -> Story:
-    """A leak: the candidate begins to fail 5 % of its calls in the middle of the last step."""
+    """A leak: the candidate begins to fail 5 % of its calls in the middle of the last step, and is restarted."""
+    return stopped_in_canary(
+        "2.2.0", "d5e3", steps=STEPS, turn=13, bad=0.05, proven=LEAKING, verdict=live_verdict(0.5, LEAKING, failed=109)
+    )
+
+
+def slowed() -> Story:
+    """Answers are right, and take twice as long from the middle of the second step on."""
+    verdict = live_verdict(0.25, SLOW, slow=True)
+    steps = STEPS[:3]
+    return stopped_in_canary("2.3.0", "f09b", steps=steps, turn=12, bad=0.0, proven=SLOW, verdict=verdict)
+
+
+def stopped_in_canary(
+    version: str,
+    suffix: str,
+    *,
+    steps: Sequence[tuple[str, float, float, float]],
+    turn: float,
+    bad: float,
+    proven: Mapping[str, Proven],
+    verdict: Verdict,
+) -> Story:
+    """A release that goes well until `turn` seconds into the last of `steps`, and is rolled back there."""
     facts: list[tuple[datetime, str, Fact]] = [
-        *opening("2.2.0", "2.0.0", CHECKS),
+        *opening(version, "2.0.0", CHECKS),
         (after(26), WORKER, Staged(revision=16, summary="1 server ready, golden probe answered in 5 ms")),
     ]
     traffic: list[Traffic] = []
     evidence: list[EvidencePoint] = []
-    for index, (step, weight, start, end) in enumerate(STEPS):
-        last = step == "canary 50 %"
+    before: Mapping[str, Proven] = {}
+    *_, (last, _, _, over) = steps
+    for index, (step, weight, start, end) in enumerate(steps):
         facts.append(began(step, start, 17 + index, weight))
         facts.append((after(end - 0.4), WORKER, seen(step, end - 0.4)))
-        if last:
-            traffic += live(start, start + 13, weight) + live(start + 13, end + 3, weight, bad=0.05)
-            evidence += course(start + 3, start + 13, -2, 1.4) + course(start + 14, end, 5.3, -4, seed=5)
+        if step == last:
+            halfway = {gate: Proven(harm, 0.4 * safe) for gate, (harm, safe) in GOOD.items()}
+            traffic += live(start, start + turn, weight) + live(start + turn, end + 3, weight, bad=bad)
+            evidence += course(start + 3, start + turn, before, halfway)
+            evidence += course(start + turn + 1, end, halfway, proven, seed=5, same_step=True)
         else:
             facts.append(judged(step, end - 0.3, proof(step, weight)))
             facts.append((after(end), WORKER, Passed(step=step)))
             traffic += live(start, end + 1, weight, mirror=not weight, bad=0.004 if not weight else 0.0, seed=index)
-            evidence += course(start + 3, end, -3.5, 3.2, seed=index) if weight else []
-    verdict = errors(Answer.FAIL, 109, 4147, 5.3, -4)
+            evidence += course(start + 3, end, before, GOOD if weight else AGREED, seed=index)
+            before = GOOD if weight else AGREED
     facts += [
-        judged("canary 50 %", 157.7, verdict),
-        (after(158), WORKER, Decided(outcome=Outcome.ROLLED_BACK, reason=f"canary 50 %: {verdict.reason}")),
-        (after(160.5), WORKER, Concluded(outcome=Outcome.ROLLED_BACK, serving=BUNDLES["2.0.0"], revision=21)),
+        judged(last, over - 0.3, verdict),
+        (after(over), WORKER, Decided(outcome=Outcome.ROLLED_BACK, reason=f"{last}: {verdict.reason}")),
+        (after(over + 2.5), WORKER, Concluded(outcome=Outcome.ROLLED_BACK, serving=BUNDLES["2.0.0"], revision=21)),
     ]
-    return story(release="co2-weekly-20261121-140211-d5e3", entries=written(facts), traffic=traffic, evidence=evidence)
+    return story(
+        release=f"co2-weekly-20261121-140211-{suffix}",
+        entries=written(facts),
+        traffic=traffic,
+        evidence=evidence,
+        durations=timed(*(step for step, *_ in steps), slow=last if proven is SLOW else ""),
+    )
 
 
 def turned_back() -> Story:
@@ -357,5 +356,6 @@ STORIES = {
     "promoted": promoted,
     "stopped-in-shadow": stopped_in_shadow,
     "rolled-back": rolled_back,
+    "slowed": slowed,
     "turned-back": turned_back,
 }

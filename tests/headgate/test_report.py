@@ -17,9 +17,11 @@ from headgate.errors import Rejected
 from headgate.ledger import Entry
 from headgate.lifecycle import Paused
 from headgate.report import EvidencePoint, Story, Traffic, markdown, numbers, plots_markdown, render, story
-from headgate.report.charts import NARROW, WIDE, error_chart, evidence_chart, traffic_chart
+from headgate.report.charts import NARROW, WIDE, error_chart, traffic_chart
+from headgate.report.proofs import harm_chart, safety_chart
 from headgate.report.series import POINTS, bucketed, thinned, totals
 from tests.headgate.facts import LEDGERS, POINTS_SEEN, TRAFFIC
+from tests.headgate.rulings import undecided
 from tests.headgate.stories import (
     CHECKS,
     NOON,
@@ -30,7 +32,6 @@ from tests.headgate.stories import (
     opening,
     promoted,
     rolled_back,
-    undecided,
     written,
 )
 
@@ -75,6 +76,7 @@ DECISIONS = {
     "promoted": ("promoted", "co2-weekly 2.0.0 serves all of production."),
     "stopped-in-shadow": ("rolled back", "stopped in shadow; production went back to what served before."),
     "rolled-back": ("rolled back", "stopped in canary 50 %; production went back to what served before."),
+    "slowed": ("rolled back", "stopped in canary 25 %; production went back to what served before."),
     "turned-back": ("turned back", "was turned back by its checks, before it saw any traffic."),
 }
 
@@ -190,7 +192,7 @@ def test_charts_of_little_and_of_much(traffic: list[Traffic], evidence: list[Evi
     plan = promoted().model_copy(update={"walk": (), "totals": totals(traffic), "evidence": tuple(evidence)})
     sums, width = bucketed(traffic)
     told = plan.model_copy(update={"traffic": sums, "bucket_seconds": width})
-    for chart in (traffic_chart, error_chart, evidence_chart):
+    for chart in (traffic_chart, error_chart, harm_chart, safety_chart):
         for size in (WIDE, NARROW):
             drawn = chart(told, size)
             assert "nan" not in drawn
@@ -205,5 +207,5 @@ def test_markdown_is_short_and_its_pictures_need_nothing_else() -> None:
     assert "[The whole report](https://example.org/report.html)" in text
     assert text.count("\n|") > len(told.checks)
     pictures = plots_markdown(told)
-    assert pictures.count("data:image/svg+xml;base64,") == 3
+    assert pictures.count("data:image/svg+xml;base64,") == 4
     assert len(pictures) < 200_000
