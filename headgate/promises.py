@@ -131,11 +131,26 @@ class Tests(Value):
 
 
 class Data(Value):
-    """`[data]`: Great Expectations suites (JSON files) for what goes in and what comes out."""
+    """`[data]`: Great Expectations suites (JSON files) for what goes in and what comes out.
+
+    During a release the suite of the predictions is asked of live answers too, and the suite of the inputs of those
+    requests that `sample_inputs` has the servers write down.
+    """
 
     inputs: Inside | None = None
     features: Inside | None = None
     predictions: Inside | None = None
+    sample_inputs: float = Field(default=0, ge=0, le=1)
+    """Share of requests, by the digest of their id, whose inputs go into the prediction log as they are. The default
+    writes down none, since inputs may be personal; 0.01 suffices for models that are asked often. A larger share finds
+    broken inputs sooner, and keeps more of what callers sent."""
+
+    @model_validator(mode="after")
+    def sampled_for_a_suite(self) -> Self:
+        """Nothing is written down that nobody looks at."""
+        if self.sample_inputs and not self.inputs:
+            raise ValueError("sample_inputs needs `inputs`, the suite that sampled inputs are held to")
+        return self
 
 
 def contradictions(schema: Schema, tests: Tests) -> list[str]:

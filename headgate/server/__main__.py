@@ -65,7 +65,8 @@ class Watch:
 
 async def serve(options: argparse.Namespace, manifest: Manifest) -> int:
     """Serve until told to stop. The exit code."""
-    records = Records(options.log_folder, options.instance, options.model, options.bundle)
+    sample_inputs = manifest.data.sample_inputs
+    records = Records(options.log_folder, options.instance, options.model, options.bundle, sample_inputs)
     measures = Measures(options.model, options.bundle)
     pool = Pool(
         launch(manifest, options.folder, options.python, os.environ),

@@ -1,4 +1,7 @@
-"""What a model server writes down: a JSON line per event on stderr, and the prediction log. Inputs only as a digest."""
+"""What a model server writes down: a JSON line per event on stderr, and the prediction log.
+
+Inputs only as a digest, and as they are for the share of requests that the manifest names.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,25 @@ def fingerprint(inputs: Mapping[str, list[Any]]) -> str:
     return hashlib.sha256(canonical(inputs)).hexdigest()
 
 
+def sampled(name: str, share: float) -> bool:
+    """Whether a request is among that share of all. Its id alone decides, so that every server samples the same ones.
+
+    >>> sampled("r-1", 0), sampled("r-1", 1), sum(sampled(f"r-{number}", 0.1) for number in range(1000))
+    (False, True, 107)
+    """
+    digest = hashlib.sha256(b"inputs of " + name.encode(errors="replace")).digest()
+    return int.from_bytes(digest[:4]) < share * (1 << 32)
+
+
 class Records:
     """Both logs of one server process."""
 
-    def __init__(self, folder: Path, instance: str, model: str, bundle: str) -> None:
+    def __init__(self, folder: Path, instance: str, model: str, bundle: str, sample_inputs: float = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.predictions = (folder / f"{instance}.jsonl").open("a", buffering=1, encoding="utf-8")
         self.about = {"model": model, "bundle": bundle, "instance": instance}
         self.bundle = bundle
+        self.sample_inputs = sample_inputs
 
     def event(self, event: str, **details: Any) -> None:
         """Write one line to the log."""
@@ -62,6 +76,8 @@ class Records:
             "inputs": digest,
             "outputs": outputs,
         }
+        if inputs and sampled(name, self.sample_inputs):
+            line["sampled_inputs"] = inputs
         self.predictions.write(json.dumps(line) + "\n")
         details = {"reason": reason} if reason else {}
         self.event("request", id=name, status=status, ms=line["ms"], rows=rows, inputs=digest, shadow=shadow, **details)
