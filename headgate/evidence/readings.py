@@ -78,7 +78,7 @@ class Block(NamedTuple):
     routed: Arms = NOTHING
     """Units seen for the first time, warm-up included: the split is right or wrong from the first request on."""
     events: Mapping[str, Events] = MappingProxyType({})
-    """By name of the event; in a slice, `errors@region=eu`. Left out while equal to `Events(units=units)`: see `event`."""
+    """By name; in a slice, `errors@region=eu`. Left out while equal to `Events(units=units)`: see `event`."""
     durations: Durations = Durations()
     values: Mapping[str, Values] = MappingProxyType({})
     """By name of the metric."""
@@ -89,6 +89,10 @@ class Block(NamedTuple):
     """Units judged for the first time, whatever had happened to them."""
     reference: Mapping[int, int] = MappingProxyType({})
     """Durations of stable's units seen for the first time, but not judged: only good to know what is usual."""
+    asked: Arms = NOTHING
+    """Judged requests of each side, also of units that are known."""
+    failed: Arms = NOTHING
+    """Of those, the ones that failed."""
 
     def event(self, name: str) -> Events:
         """What the block says of an event, also of one that never happened: its units count as well."""

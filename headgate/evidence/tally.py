@@ -28,7 +28,8 @@ def no_values() -> list[list[int]]:
 class Tally:
     """The sums of one block, side by side; `readings.Block` says what they mean."""
 
-    requests: int = 0
+    asked: list[int] = field(default_factory=nobody)
+    failed: list[int] = field(default_factory=nobody)
     routed: list[int] = field(default_factory=nobody)
     units: list[int] = field(default_factory=nobody)
     hits: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -64,7 +65,9 @@ class Tally:
             elif kind == "lat" and arm == STABLES:
                 add(self.reference, rest, count)
             elif kind == "requests" and judged:
-                self.requests += count
+                self.asked[arm] += count
+            elif kind == "errors" and judged:
+                self.failed[arm] += count
             elif kind == "n" and judged:
                 self.values[rest][0][arm] += count
             elif kind == "sum" and judged:
@@ -95,7 +98,7 @@ class Tally:
             second,
             revision,
             weight,
-            requests=self.requests,
+            requests=sum(self.asked),
             routed=Arms(*self.routed),
             events={name: found for name, found in events.items() if found != Events(units=units)},
             durations=Durations(*(histogram(bins) for bins in self.durations)),
@@ -108,6 +111,8 @@ class Tally:
             differences={name: bins for name, found in sorted(self.differences.items()) if (bins := in_order(found))},
             units=units,
             reference=histogram(self.reference),
+            asked=Arms(*self.asked),
+            failed=Arms(*self.failed),
         )
 
     def _event(self, name: str, units: Arms) -> Events:

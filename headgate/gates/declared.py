@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -193,7 +194,7 @@ class Gates(Value):
     def shares(self) -> dict[str, float]:
         """a_k: what part of alpha each gate has. They sum to 1; a dry run has none."""
         real = {name: gate.share for name, gate in self.named.items() if not gate.dry_run}
-        whole = sum(real.values())
+        whole = math.fsum(real.values())
         return {name: share / whole for name, share in real.items()}
 
 

@@ -127,16 +127,14 @@ class RulesTrial:
 
     def after(self, block: Block) -> RulesTrial:
         """The counts after one more block."""
-        found = block.event(ERRORS)
-        units, failures = found.units.candidate, found.hits.candidate
-        if not units and not failures:
-            return replace(self, stable_good=self.stable_good + max(0, found.units.stable - found.hits.stable))
-        good = max(0, found.units.stable - found.hits.stable)
-        failing = failures >= max(units, 1)
+        stable = max(0, block.asked.stable - block.failed.stable)
+        if not block.asked.candidate:
+            return replace(self, stable_good=self.stable_good + stable)
+        failing = block.failed.candidate >= block.asked.candidate
         return RulesTrial(
             self.rules,
-            self.in_a_row + failures if failing else 0,
-            self.stable_good + good if failing else 0,
+            self.in_a_row + block.failed.candidate if failing else 0,
+            self.stable_good + stable if failing else 0,
             max(self.candidate_at, block.second + 1),
         )
 
@@ -144,7 +142,7 @@ class RulesTrial:
         """Rules that are broken; none when none is."""
         found = []
         if self.in_a_row >= self.rules.all_failed and self.stable_good:
-            reason = f"the candidate failed its last {self.in_a_row:,} keys, every one, while stable answered"
+            reason = f"the candidate failed its last {self.in_a_row:,} requests, every one, while stable answered"
             found.append(Finding(gate="all failed", answer=Answer.FAIL, reason=reason))
         if question.crashes >= self.rules.crashes:
             reason = f"the candidate's servers were restarted {question.crashes} times (rule: {self.rules.crashes})"

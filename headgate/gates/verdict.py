@@ -66,4 +66,6 @@ def conclude(findings: Sequence[Finding], *, source_down: str = "") -> Verdict:
         reason = "no gate was asked, so nothing is proven"
         return Verdict(answer=Answer.NOT_ENOUGH_EVIDENCE, reason=reason, findings=tuple(found))
     worst = min(deciding, key=lambda finding: WORST_FIRST.index(finding.answer))
-    return Verdict(answer=worst.answer, reason=worst.reason, findings=tuple(found), tier=worst.tier)
+    others = [finding.gate for finding in deciding if finding.tier and finding is not worst]
+    reason = f"{worst.reason}; so are {', '.join(others)}" if worst.answer is Answer.PASS and others else worst.reason
+    return Verdict(answer=worst.answer, reason=reason, findings=tuple(found), tier=worst.tier)

@@ -188,7 +188,8 @@ def test_a_key_counts_once(lines, expected):
 def test_sides_are_kept_apart():
     lines = [line(1, 1, "a", "errors", variant=CANDIDATE), line(1, 1, "b"), line(1, 1, "", variant=CANDIDATE)]
     (block,) = blocks_of(gather(lines), shares)
-    assert block == Block(1, 1, 0.05, 3, Arms(2, 1), {"errors": Events(Arms(1, 0), Arms(2, 1), 1)}, units=Arms(2, 1))
+    events = {"errors": Events(Arms(1, 0), Arms(2, 1), 1)}
+    assert block == Block(1, 1, 0.05, 3, Arms(2, 1), events, units=Arms(2, 1), asked=Arms(2, 1))
 
 
 def test_an_event_that_never_happened_has_its_units_all_the_same():

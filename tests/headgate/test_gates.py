@@ -12,6 +12,7 @@ import headgate.evidence.marks
 from headgate.evidence import CANDIDATE, SHADOW, STABLE, Cell, Evidence, Observation, gather
 from headgate.evidence.blocks import blocks_of
 from headgate.evidence.dispersion import Dispersion, Tier
+from headgate.evidence.readings import Arms, Block, Events
 from headgate.gates import (
     Answer,
     Average,
@@ -48,7 +49,7 @@ def live(candidate=(0, 0), stable=(0, 0), *, revision=7, seconds=60, after=0):
                 "hit:errors": failures * (second + 1) // seconds - failures * second // seconds,
                 "units": units * (second + 1) // seconds - units * second // seconds,
             }
-            here["requests"] = here["units"]
+            here["requests"], here["errors"] = here["units"], here["hit:errors"]
             found = found.merge(Evidence({Cell(SECOND + after + second, revision, variant): here}))
     return found
 
@@ -402,6 +403,16 @@ def test_rules_need_no_statistics(evidence, more, gate):
     verdict = judge(evidence, question(gates=lenient, **more))
     assert verdict.answer is FAIL
     assert named(verdict)[gate].answer is FAIL
+
+
+def test_keys_that_are_known_do_not_make_it_look_as_if_all_failed():
+    """Late in a step nearly every key is known: its first failure counts, and says nothing of the other requests."""
+    state = Judge.begin(question())
+    hits = {"errors": Events(hits=Arms(1, 0), units=Arms(0, 0))}
+    for second in range(60):
+        block = Block(SECOND + second, 7, 0.1, requests=100, events=hits, asked=Arms(10, 90), failed=Arms(1, 0))
+        state = state.after(block)
+    assert "all failed" not in named(state.verdict(question()))
 
 
 def test_what_was_proven_before_traffic_went_away_does_not_pass():
