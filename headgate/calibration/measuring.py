@@ -14,18 +14,9 @@ import numpy as np
 
 from headgate.calibration import scatter
 from headgate.calibration.charts import Signal, out_of_control
+from headgate.calibration.draw import NOTHING_INJECTED, Draw, Injected, Stage, drawn, stages_of
 from headgate.calibration.history import History
-from headgate.calibration.rehearsal import (
-    NOTHING_INJECTED,
-    Draw,
-    Ended,
-    Injected,
-    Rate,
-    rate,
-    rehearsed,
-    stage_of,
-    walk,
-)
+from headgate.calibration.rehearsal import Ended, Rate, Walk, rate, rehearsed
 from headgate.calibration.scatter import Past, Ratio
 from headgate.evidence.dispersion import BLOCK_SECONDS, MIN_BLOCKS, Dispersion, Tempering, tier
 from headgate.evidence.readings import ERRORS
@@ -50,7 +41,7 @@ class Options(NamedTuple):
     """How to measure."""
 
     block_seconds: int = BLOCK_SECONDS
-    trials: int = 200
+    trials: int = 100
     """Rehearsals of each kind; 0 leaves them out."""
     effect: float = 2.0
     """What the failures of the harmed pseudo-candidate are multiplied by."""
@@ -115,7 +106,7 @@ def measure(plan: Plan, history: History, pasts: Sequence[Past], *, source: str,
     noises = tuple(noises_of(plan, history, pasts, options, steps))
     calibration = Calibration(dispersions=dispersions_of(plan.gates, noises), source=source)
     without, with_it, harmed = rehearse(
-        Theatre(rehearsed(plan, [noise.gate for noise in noises]), steps, history, options),
+        Theatre(rehearsed(plan, [noise.gate for noise in noises]), steps, stages_of(history), options),
         calibration,
         changes=any(noise.tempering != tier(None) for noise in noises),
     )
@@ -216,7 +207,7 @@ class Theatre:
     plan: Plan
     """As `rehearsed` gives it."""
     steps: tuple[Step, ...]
-    history: History
+    stages: tuple[Stage, ...]
     options: Options
 
     def play(self, calibration: Calibration, injected: Injected) -> Rehearsals:
@@ -227,8 +218,8 @@ class Theatre:
         """One rehearsal."""
         rng = np.random.default_rng((self.options.seed, number))
         events = tuple(rates_of(self.plan.gates))
-        draw = Draw(stage_of(self.history, rng), self.plan.candidate_replicas, injected, events, rng)
-        return walk(self.plan, self.steps, calibration, draw)
+        draw = Draw(drawn(self.stages, rng), self.plan.candidate_replicas, injected, events, rng)
+        return Walk(self.plan, self.steps, calibration, draw).ended()
 
 
 def rehearse(
@@ -241,9 +232,9 @@ def rehearse(
         calibration: as measured.
         changes: whether the judge makes anything of it.
     """
-    if not theatre.steps or not theatre.options.trials or not theatre.history.stretches():
+    if not theatre.steps or not theatre.options.trials or not theatre.stages:
         return None, None, None
-    harm = Injected.of(theatre.history, theatre.options.effect)
+    harm = Injected.of(theatre.stages[0].history, theatre.options.effect)
     with_it = theatre.play(calibration, NOTHING_INJECTED)
     without = theatre.play(Calibration(), NOTHING_INJECTED) if changes else with_it
     harmed = theatre.play(calibration, harm) if harm.chance > 0 and theatre.plan.gates.errors else None

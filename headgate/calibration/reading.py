@@ -6,7 +6,7 @@ It reads and changes nothing, and keeps no line: only what `headgate.calibration
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -131,9 +131,3 @@ def past(store: ObjectStore, release: str, *, model: str, environment: str) -> P
         raise Rejected(f"{release} had no live requests on both sides", "name a release that had")
     replicas = Arms(state.requested.plan.candidate_replicas, state.compiled.stable_replicas)
     return Past(release, min(share.judged_from for share in shares.values()), replicas, blocks)
-
-
-def pasts(store: ObjectStore, releases: tuple[str, ...], *, model: str, environment: str) -> Iterator[Past]:
-    """All of these."""
-    for release in dict.fromkeys(releases):
-        yield past(store, release, model=model, environment=environment)

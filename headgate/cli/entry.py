@@ -33,6 +33,7 @@ COMMANDS = {
     "load": ("environment", "Replay rows as live requests."),
     "outcomes": ("outcomes", "Report what became of answers."),
     "plan": ("plan", "Say what a release will need, before it is begun."),
+    "calibrate": ("calibrate", "Measure harmless traffic before gates may block."),
     "release": ("release", "Release a model, or take up its open release."),
     "rollback": ("release", "Go back to a stored bundle."),
     "adopt": ("release", "Make a model that runs already the first stable."),
