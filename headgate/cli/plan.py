@@ -13,14 +13,17 @@ from headgate.cli.names import DIGEST, candidate_named
 from headgate.cli.release import plan_from
 from headgate.environment import Environment
 from headgate.errors import Rejected
-from headgate.journal import utc_now
-from headgate.plan import Strategy
+from headgate.gates import Calibration
+from headgate.journal import EnvironmentJournal, utc_now
+from headgate.plan import Plan, Strategy
 from headgate.planning import LIKELY, Forecast, StepForecast, Traffic, forecast, hardest, refuse_undecidable, span
 from headgate.stores import open_store
 from headgate.telemetry.recent import Recent, recent
 
 LOOK_BACK = timedelta(hours=1)
 """How far back traffic is measured."""
+ENOUGH = 1000
+"""Requests in the last hour from which a plan is doubted: fewer say too little of the traffic to come."""
 GIVE = "give --rate and --errors, for example --rate 100 --errors 0.01"
 
 
@@ -70,10 +73,11 @@ def plan_command(
     plan = plan_from(model or "any", environment.name, plan_file, strategy, settings)
     given = {"rate": rate, "errors": errors, "invalid": invalid}
     traffic, source = measured(name, environment, {key: value for key, value in given.items() if value is not None})
-    found = forecast(plan, traffic, harm=harm)
+    calibration = known_calibration(name, environment)
+    found = forecast(plan, traffic, calibration=calibration, harm=harm)
     if not as_json:
         click.echo(told(found, traffic, source) + "\n")
-    refuse_undecidable(plan, traffic, found)
+    refuse_undecidable(plan, traffic, found, calibration=calibration)
     document = {
         "traffic": traffic.model_dump(mode="json"),
         "source": source,
@@ -83,6 +87,27 @@ def plan_command(
     }
     say(document, conclusion(found), as_json=as_json)
     return 0
+
+
+def known_calibration(model: str, environment: Environment) -> Calibration:
+    """What `headgate calibrate` has stored for the model; nothing when it is not named."""
+    if not model:
+        return Calibration()
+    return EnvironmentJournal(open_store(environment.store), environment.name, model, actor="").refresh().calibration
+
+
+def doubt(plan: Plan, model: str, environment: Environment) -> str:
+    """Why the plan will hardly decide within its limits at the present traffic; empty when it will, or nobody knows."""
+    try:
+        traffic, _ = measured(model, environment, {})
+        if traffic.rate * LOOK_BACK.total_seconds() < ENOUGH:
+            return ""
+        calibration = known_calibration(model, environment)
+        found = forecast(plan, traffic, calibration=calibration)
+        refuse_undecidable(plan, traffic, found, calibration=calibration)
+    except Rejected as error:
+        return str(error) if "no request" not in error.message else ""
+    return ""
 
 
 def name_of(model: str, environment: Environment) -> str:

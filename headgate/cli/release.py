@@ -78,6 +78,10 @@ def release_command(
     """
     wanted, name = candidate_named(open_store(environment.store), model)
     plan = plan_from(wanted, environment.name, plan_file, strategy, settings)
+    from headgate.cli.plan import doubt
+
+    if why := doubt(plan, name, environment):
+        click.echo(f"this plan will hardly come to an end by itself: {why}\n", err=True)
 
     def run() -> Ending:
         from flows.release import release

@@ -156,24 +156,24 @@ class RateTrial:
         if not units or not self.requests or not 0 < self.weight < 1:
             return None
         walk, logs = self.walk()
-        missing = needed(logs, walk, log_threshold=log_threshold)
+        phi = self.below_ratio.phi  # tempered bets are the same walk, phi times as far from their threshold
+        missing = needed([log * phi for log in logs], walk, log_threshold=log_threshold * phi)
         return None if missing is None else math.ceil(max(1.0, missing) * self.requests / units)
 
     def walk(self) -> tuple[Walk, list[float]]:
-        """What the safety bets earn per unit at the rates seen, and their money, stakes included."""
-        weight, phi = self.weight, self.below_ratio.phi
+        """What the safety bets earn per unit at the rates seen, before tempering, and their money, stakes included."""
+        weight = self.weight
         candidate = weight * min(1.0, self.hits.candidate / max(1, self.units.candidate))
         stable = (1 - weight) * min(1.0, self.hits.stable / max(1, self.units.stable))
         null, *alternatives = self.below_ratio.odds(self.untouched)
         factors, logs = [], []
         for log, alternative, stake in zip(self.below_ratio.log_wealth, alternatives, STAKES, strict=True):
             gain, cost = label.log_factors(weight, min(alternative, null), null)
-            factors.append(((gain - cost) / phi, -cost / phi, 0.0))
+            factors.append((gain - cost, -cost, 0.0))
             logs.append(log + math.log(stake / 2))
         bets = difference.log_factors(weight, self.below_difference.margin)
-        for log, (lose, win, quiet) in zip(self.below_difference.log_wealth, bets, strict=True):
-            factors.append((lose / phi, win / phi, quiet / phi))
-            logs.append(log - math.log(2 * len(bets)))
+        factors += bets
+        logs += [log - math.log(2 * len(bets)) for log in self.below_difference.log_wealth]
         return Walk(tuple(factors), (candidate, stable, 1 - candidate - stable)), logs
 
     def intervals(self, level: float) -> dict[str, float]:

@@ -10,6 +10,14 @@ from typing import Any
 import pytest
 
 from headgate.cli import main
+from headgate.cli.plan import doubt
+from headgate.environment import Environment
+from headgate.evidence.dispersion import Dispersion
+from headgate.gates import Calibration
+from headgate.journal import EnvironmentJournal
+from headgate.plan import CanaryStep, Plan
+from headgate.serving import Calibrated
+from headgate.stores import open_store
 from headgate.telemetry.recent import recent
 
 NOW = datetime.now(UTC)
@@ -170,3 +178,28 @@ def test_all_traffic_at_once_needs_nothing(capsys: pytest.CaptureFixture[str]) -
     code, out, _ = run(capsys, "--rate", "5", "--errors", "0.1", "--strategy", "direct", "-e", "staging")
     assert code == 0
     assert "nothing is proven" in out
+
+
+def test_a_release_whose_plan_cannot_decide_says_so_before_it_begins() -> None:
+    """D-03: with traffic enough to know; with little or none, nothing is doubted."""
+    slow = Plan(model="co2", schedule=[CanaryStep(percent=5, limit_seconds=120)])
+    here = Environment.here()
+    assert doubt(slow, "co2", here) == ""
+    logged(steady(count=500, seconds=3000))
+    assert doubt(slow, "co2", here) == ""
+    logged(steady())
+    assert "canary 5 %" in doubt(slow, "co2", here)
+    assert doubt(Plan(model="co2"), "co2", here) == ""
+
+
+def test_a_stored_calibration_makes_a_plan_longer(capsys: pytest.CaptureFixture[str]) -> None:
+    """D-02: bursts of single instances take more evidence to see through."""
+    logged(steady())
+    words = ("co2", "--json")
+    before = json.loads(run(capsys, *words)[1])["median_seconds"]
+    here = Environment.here()
+    calibration = Calibration(dispersions={"errors": Dispersion(60, 1.5, 1.2, 1.9)})
+    EnvironmentJournal(open_store(here.store), here.name, "co2", "ann").note(Calibrated(calibration=calibration))
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert json.loads(out)["median_seconds"] > before

@@ -48,11 +48,21 @@ candidate_replicas = 2
 percent = 25
 dwell_seconds = 4
 dwell_pairs = 50
-disagreement = { limit = 0.5 }    # copies to a server that is killed are lost
 
-[errors]
+[gates]
 alpha = 1e-300                    # what a killed server fails is no harm here: the kills are ours, not the model's
+
+[gates.rules]
+crashes = 100
+
+[gates.disagreement]
+limit = 0.5                       # copies to a server that is killed are lost
+
+[gates.errors]
 difference_margin = 0.2
+
+[gates.latency]
+guard = false                     # a server that has just been started again is slow
 
 [[schedule]]
 percent = 10
