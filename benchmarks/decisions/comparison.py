@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.decisions.experiments import COMPARED, RATE, Results, name_of
 from benchmarks.decisions.release import ENGINES, PROMOTED, ROLLED_BACK, SERVED
-from benchmarks.decisions.studies import PHI, WINDOWS, Found, Key, Rule
+from benchmarks.decisions.studies import PHI, Found, Key, Rule
 from benchmarks.decisions.table import HORIZON, Figure, found_in, interval, quantile, requests, share_of, told
 from benchmarks.decisions.traces import MINUTE, Effect, Floats, Law
 
@@ -120,7 +120,7 @@ def burst_comparison(found: Results) -> list[Figure]:
 def duration_comparison(found: Results) -> list[Figure]:
     """What others do with the same durations."""
     lines = []
-    for rule in DURATION_RULES:
+    for rule in (Rule.HEADGATE, *DURATION_RULES):
         for law in Law:
             equal = found[f"durations, {law}, {Effect.NONE}"][Key(rule)]
             lines.append(told(f"durations, {law}, A/A, {rule}: rolled back", share_of(equal), "share", interval(equal)))
@@ -157,22 +157,33 @@ class Curve:
     """Mean requests until rollback when failures double; what is not found counts as an hour."""
 
 
+ONE_LOOK = "Kayenta, one look"
+COUNTED = 5
+"""False alarms below which the point of a rule that has a level is left out: chance would place it anywhere."""
+
+
 def curves_of(found: Results) -> list[Curve]:
     """Detection delay against false alarms, 1 % to 2 % failures."""
     equal, doubled = found["failures, 1 %, A/A"], found["failures, 1 % to 2 %"]
-    curves = []
-    for rule in (Rule.HEADGATE, Rule.Z, Rule.OBRIEN_FLEMING, Rule.POCOCK, Rule.MSPRT, Rule.FLAGGER, Rule.ARGO):
-        keys = [key for key in doubled if key.rule == rule and key.knob is not None]
-        false = [share_of(equal[key]) for key in keys]
-        if rule is Rule.HEADGATE:
-            false = [float(found["rare false alarms"][key].mean()) for key in keys]
-        curves.append(Curve(rule, false, [mean_requests(doubled[key]) for key in keys]))
-    windows = [Key(Rule.KAYENTA, minutes) for minutes in WINDOWS]
-    false = [share_of(found["one window, A/A"][key]) for key in windows]
-    return [
-        *curves,
-        Curve("Kayenta, one look", false, [mean_requests(found["one window, 1 % to 2 %"][key]) for key in windows]),
-    ]
+    ours = knobs(doubled, Rule.HEADGATE)
+    chances_of_alarm = [float(found["rare false alarms"][key].mean()) for key in ours]
+    curves = [Curve(Rule.HEADGATE, chances_of_alarm, [mean_requests(doubled[key]) for key in ours])]
+    for rule in (Rule.Z, Rule.OBRIEN_FLEMING, Rule.POCOCK, Rule.MSPRT):
+        keys = [key for key in knobs(doubled, rule) if np.isfinite(equal[key]).sum() >= COUNTED]
+        curves.append(curve_of(rule, keys, equal, doubled))
+    curves += [curve_of(rule, knobs(doubled, rule), equal, doubled) for rule in (Rule.FLAGGER, Rule.ARGO)]
+    windows = found["one window, A/A"]
+    return [*curves, curve_of(ONE_LOOK, list(windows), windows, found["one window, 1 % to 2 %"])]
+
+
+def knobs(found: Found, rule: Rule) -> list[Key]:
+    """All settings of a rule."""
+    return [key for key in found if key.rule == rule and key.knob is not None]
+
+
+def curve_of(rule: str, keys: Sequence[Key], equal: Found, doubled: Found) -> Curve:
+    """A curve whose false alarms are counted."""
+    return Curve(rule, [share_of(equal[key]) for key in keys], [mean_requests(doubled[key]) for key in keys])
 
 
 def mean_requests(times: Floats) -> float:

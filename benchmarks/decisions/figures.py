@@ -153,7 +153,7 @@ def at_equal_alarms(found: Results) -> tuple[float, str]:
     best = min((minutes for minutes in WINDOWS if power[minutes] >= 0.95), default=WINDOWS[-1])
     alarms = found["one window, A/A"][Key(Rule.KAYENTA, best)]
     false = max(share_of(alarms), 0.5 / len(alarms))
-    chance = [float(found["rare false alarms"][Key(Rule.HEADGATE, alpha)].mean()) for alpha in ALPHAS]
+    chance = [max(1e-12, found["rare false alarms"][Key(Rule.HEADGATE, alpha)].mean()) for alpha in ALPHAS]
     log_alpha = float(np.interp(math.log(false), np.log(chance[::-1]), np.log(ALPHAS[::-1])))
     medians = [requests(found["failures, 1 % to 2 %"][Key(Rule.HEADGATE, alpha)]) for alpha in ALPHAS]
     median = float(np.interp(-log_alpha, -np.log(ALPHAS), medians))

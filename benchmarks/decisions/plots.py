@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.decisions import limits
-from benchmarks.decisions.comparison import curves_of
+from benchmarks.decisions.comparison import ONE_LOOK, curves_of
 from benchmarks.decisions.experiments import Results, name_of
 from benchmarks.decisions.release import ENGINES, PROMOTED, ROLLED_BACK, SERVED
 from benchmarks.decisions.studies import Rule
@@ -26,12 +26,12 @@ STYLES: dict[str, tuple[str, str, str]] = {
     Rule.MSPRT: ("#CC79A7", "^", "--"),
     Rule.FLAGGER: ("#E69F00", "P", ":"),
     Rule.ARGO: ("#D55E00", "X", "-."),
-    "Kayenta, one look": ("#7F7F7F", "*", "-"),
+    ONE_LOOK: ("#7F7F7F", "*", "-"),
     "Kayenta 3 x 60 min": ("#7F7F7F", "*", "-"),
 }
 """Colour (Okabe & Ito's palette, told apart in any colour sight), marker and line: each alone tells rules apart."""
 FEWEST = 1e-4
-"""Share of false alarms at the left edge: rarer ones, and none in all runs, are drawn there."""
+"""Share of false alarms at the left edge, where rules are drawn that had none."""
 
 
 def draw(found: Results, folder: Path) -> list[Path]:

@@ -74,7 +74,7 @@ def together(parts: Iterable[Found]) -> Found:
 
 # Failures
 
-ALPHAS = (0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
+ALPHAS = (0.3, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0003, 0.0001)
 """Settings of the rules that have a level."""
 LIMITS = (0.01, 0.0125, 0.015, 0.0175, 0.02, 0.0225, 0.025, 0.03)
 """Settings of the absolute threshold."""
