@@ -17,7 +17,7 @@ import numpy as np
 
 from headgate.calibration.history import NOBODY, Flags, History, Ints, Stretch
 from headgate.evidence.histogram import BINS
-from headgate.evidence.readings import ERRORS, Arms, Block, Durations, Events
+from headgate.evidence.readings import ERRORS, NOTHING, Arms, Block, Durations, Events
 
 LOOK_SECONDS = 10
 """The shortest block that is drawn."""
@@ -106,7 +106,7 @@ class Draw:
         """What up to `looks` looks add, from `look` on. Unjudged, it is warm-up."""
         history, weight = self.stage.history, step.weight
         place = (self.first + look) % self.stage.looks
-        end = min(place + looks, self.stage.looks)
+        end = min(place + min(looks, self.stage.looks - look), self.stage.looks)
         self.used = look + end - place
         rows = slice(int(self.stage.bounds[place]), int(self.stage.bounds[end]))
         candidate = self.is_candidate[history.host[rows]]
@@ -118,15 +118,21 @@ class Draw:
         second = int(BEGIN.timestamp()) + look * LOOK_SECONDS
         if not judged:
             return Block(second, step.number, weight, routed=routed, reference=histogram(bins[fresh & ~candidate]))
+        happened = {event: self.happened(event, rows, kept, fresh & candidate) for event in self.events}
         return Block(
             second,
             step.number,
             weight,
             requests=int(np.count_nonzero(unit)),
             routed=routed,
-            events={event: self.events_in(event, rows, kept, fresh, candidate) for event in self.events},
+            events={
+                event: Events(arms(self.first_of_keys(key, found, self.hit[event], learn=True), candidate), routed)
+                for event, found in happened.items()
+            },
             durations=Durations(histogram(bins[fresh & candidate]), histogram(bins[fresh & ~candidate])),
             units=routed,
+            asked=arms(unit, candidate),
+            failed=arms(happened[ERRORS] & unit, candidate) if ERRORS in happened else NOTHING,
         )
 
     def chances(self, place: int, weight: float) -> tuple[float, float]:
@@ -139,16 +145,13 @@ class Draw:
         odds = weight * (1 - share) / ((1 - weight) * share)
         return min(1.0, odds), min(1.0, 1 / odds)
 
-    def events_in(self, event: str, rows: slice, kept: Flags, fresh: Flags, candidate: Flags) -> Events:
-        """How often an event happened, with what is injected."""
-        history = self.stage.history
-        flags = history.events.get(event)
-        happened = np.zeros(len(fresh), bool) if flags is None else flags[rows] & kept
+    def happened(self, event: str, rows: slice, kept: Flags, harmed: Flags) -> Flags:
+        """Rows that an event happened to, with what is injected."""
+        flags = self.stage.history.events.get(event)
+        found: Flags = np.zeros(len(kept), bool) if flags is None else flags[rows] & kept
         if event == self.injected.event and self.injected.chance:
-            happened |= fresh & candidate & (self.rng.random(len(fresh)) < self.injected.chance)
-        key = history.key[rows]
-        hits = self.first_of_keys(key, happened, self.hit[event], learn=True)
-        return Events(arms(hits, candidate), arms(fresh, candidate))
+            found = found | (harmed & (self.rng.random(len(kept)) < self.injected.chance))
+        return found
 
     def first_of_keys(self, key: Ints, which: Flags, known: Flags, *, learn: bool) -> Flags:
         """Of these rows, those of keys that are not known, each once, and those without a key."""

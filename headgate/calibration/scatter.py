@@ -45,6 +45,8 @@ class Ratio(NamedTuple):
     """Scatter seen / scatter of a coin."""
     leverage: float
     """w (1 - w) (1 / k_c + 1 / k_s) of what was compared."""
+    degrees: int = 1
+    """Of freedom: instances - 1."""
 
 
 def of_instances(history: History, hits: Flags, *, seconds: int = BLOCK_SECONDS, later: bool = False) -> list[Ratio]:
@@ -78,7 +80,7 @@ def of_instances(history: History, hits: Flags, *, seconds: int = BLOCK_SECONDS,
     present = np.maximum((requests.reshape(split).sum(1) > 0).sum(1), 2)
     totals = variance.sum(1)
     ratios = (apart**2).sum(1) / np.where(totals > 0, totals, 1.0)
-    return [Ratio(float(r), 1 / int(k)) for r, k, v in zip(ratios, present, totals, strict=True) if v > 0]
+    return [Ratio(float(r), 1 / int(k), int(k) - 1) for r, k, v in zip(ratios, present, totals, strict=True) if v > 0]
 
 
 def slower(history: History, measure: str) -> Flags:
@@ -190,6 +192,8 @@ def added(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
 def dispersion_of(ratios: Sequence[Ratio]) -> Dispersion:
     """Phi, the mean of the ratios, with the interval of `headgate.evidence.dispersion.measured`.
 
+    More than two instances know phi better: a block then has as many degrees of freedom as instances, less one.
+
     >>> dispersion_of([Ratio(1.0, 0.5), Ratio(3.0, 0.5), Ratio(0.5, 0.5)])[:2]
     (3, 1.5)
     """
@@ -199,7 +203,8 @@ def dispersion_of(ratios: Sequence[Ratio]) -> Dispersion:
     if n < 2 or not 0 < phi < math.inf:
         return Dispersion(n, min(phi, FARTHEST), 0.0, FARTHEST)
     variance = math.fsum((value / phi - 1) ** 2 for value in values) / (n - 1)
-    freedom, tail = n / max(1.0, variance / 2), (1 - LEVEL) / 2
+    degrees = sum(found.degrees for found in ratios)
+    freedom, tail = min(degrees, 2 * n / variance if variance > 0 else degrees), (1 - LEVEL) / 2
     return Dispersion(n, phi, phi / chi_square(1 - tail, freedom), phi / chi_square(tail, freedom))
 
 

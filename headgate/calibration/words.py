@@ -95,8 +95,8 @@ def told_of_rehearsals(measured: Measured, trials: int, effect: float) -> Iterat
     undecided = measured.with_it.undecided
     if undecided.found > MANY * undecided.of:
         yield (
-            f"  {100 * undecided.found / undecided.of:.0f} % of harmless releases would not be decided within the plan's "
-            "limits: raise limit_seconds, widen margins, or give more traffic or calmer instances"
+            f"  {100 * undecided.found / undecided.of:.0f} % of harmless releases would not be decided within the "
+            "plan's limits: raise limit_seconds, widen margins, or give more traffic or calmer instances"
         )
     if not measured.harmed:
         yield "  misses are not known: stable never failed, and a multiple of nothing is nothing"
