@@ -1,7 +1,8 @@
 """Data checks on live rows: suites and fatal constraints, asked of what was logged. It reads no log, decides nothing.
 
 What is a fact about one row blocks at the first row that breaks it: null where none may be, out of bounds, a fatal
-constraint. It may be asked at any time, of few rows, of the same row twice: a good row never breaks it. What is about
+constraint. It may be asked at any time, of few rows, of the same row twice: a good row never breaks it. (Inputs are
+what callers send: there one row may be one caller's mistake, so that it takes a tenth of the rows.) What is about
 many rows (a mean, a share, `mostly`) is asked of disjoint batches, and blocks when they fail more often than chance
 allows, however often it is asked (see `live_batches`). What is about one table (how many rows, unique, in order) says
 nothing about traffic and is left out. Only expectations that are critical are asked. What was broken stays broken.
@@ -30,6 +31,8 @@ BATCH_REQUESTS = 30
 """Requests they come from, at least: the rows of one request are alike."""
 MOST_BATCHES = 5
 """Batches of one look."""
+CALLERS_MISTAKES = 0.1
+"""Share of sampled input rows that may break a rule for every row before it blocks without waiting for batches."""
 MOST_SAID = 3
 """Unmet expectations that a summary names."""
 
@@ -171,7 +174,8 @@ def suite_after(
 ) -> tuple[tuple[float, ...], DataCheck]:
     """The money after these batches, and what the suite says."""
     findings = evaluate(suite, table(asked, rows))
-    found = [finding for finding in findings if broken_by_a_row(finding)]
+    fewest = CALLERS_MISTAKES * len(rows) if asked.personal else 0
+    found = [finding for finding in findings if broken_by_rows(finding) and finding.unexpected >= fewest]
     count, money = len(suite.expectations), list(standing.money) or [0.0] * len(suite.expectations)
     against: dict[int, Finding] = {}
     if not found:
@@ -216,11 +220,11 @@ def table(asked: Asked, rows: Rows) -> Any:
     return frame(columns, asked.columns)
 
 
-def broken_by_a_row(finding: Finding) -> bool:
+def broken_by_rows(finding: Finding) -> bool:
     """Whether some row is wrong by itself: a fact, at any number of rows and looks.
 
     An expectation that could not be worked out is none, and neither is one that is unmet without a value to show for it
-    (no value at all in the column, which may be chance in few rows).
+    (the largest of no values, which may be chance in few rows): batches judge those.
     """
     shown = finding.unexpected or finding.observed.startswith("observed ")
     return not finding.met and not finding.trouble and bool(shown) and for_every_row(finding.expectation)

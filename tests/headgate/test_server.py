@@ -22,6 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from headgate.server.records import sampled
+
 MOODY = Path(__file__).parent / "models" / "moody"
 BUNDLE = "sha256:" + "ab" * 32
 DATATYPES = {"x": "FP64", "act": "BYTES", "count": "INT64", "flag": "BOOL"}
@@ -191,6 +193,30 @@ def test_every_request_is_written_down_once(shared: Server) -> None:
     events = {line["id"]: line for line in shared.logged("request")}
     assert events["log-3"]["reason"].startswith("the model failed to answer: KeyError: 'secret detail' at moody.py:")
     assert "personal" not in shared.log_file.read_text()
+
+
+def test_inputs_of_a_share_of_requests_are_written_down_as_they_are(
+    start: Callable[..., Server], tmp_path: Path
+) -> None:
+    """By the request's id alone: stable's and the candidate's servers sample the same ones."""
+    suite = '[data]\ninputs = "inputs.json"\nsample_inputs = 0.5\n\n[[test.golden]]'
+    server = start(folder=edited(tmp_path, "[[test.golden]]", suite))
+    server.until_ready()
+    names = [f"r-{number}" for number in range(40)]
+    for name in names:
+        server.infer("", x=1.5, headers={"x-request-id": name})
+    server.infer("raise", x=2.5, headers={"x-request-id": next(filter(halved, names))})
+    *lines, failed = server.predictions()
+    assert [name for name in names if halved(name)] == [line["id"] for line in lines if "sampled_inputs" in line]
+    assert 0 < sum("sampled_inputs" in line for line in lines) < 40
+    columns = {"x": [1.5], "act": [""], "count": [0], "flag": [None]}
+    assert all(line.get("sampled_inputs", columns) == columns for line in lines)
+    assert (failed["outputs"], failed["sampled_inputs"]["x"]) == (None, [2.5])
+    assert all("sampled_inputs" not in line for line in server.logged("request"))
+
+
+def halved(name: str) -> bool:
+    return sampled(name, 0.5)
 
 
 def tensor(position: int, **changes: Any) -> Callable[[dict[str, Any]], None]:
