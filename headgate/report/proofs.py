@@ -53,26 +53,35 @@ class Side:
     bar: float  # natural logarithm of the e-value that is proof
     thin: Callable[[Moment], Mapping[str, float]]
     thick: Callable[[Moment], float | None]
+    name: Callable[[Story, str], str]  # of a gate, in the legend
 
 
 def harm_chart(story: Story, width: int = WIDE) -> str:
     """Evidence of harm on a logarithmic scale: every gate's part, and their sum. Empty without any."""
-    bar = -math.log(story.plan.gates.alpha)
-    return proof_chart(
-        story,
-        width,
-        Side("harm", "Evidence of harm", "all gates together", bar, lambda at: at.harm, lambda at: at.total),
+    side = Side(
+        style="harm",
+        title="Evidence of harm",
+        bold="all gates together",
+        bar=-math.log(story.plan.gates.alpha),
+        thin=lambda at: at.harm,
+        thick=lambda at: at.total,
+        name=named,
     )
+    return proof_chart(story, width, side)
 
 
 def safety_chart(story: Story, width: int = WIDE) -> str:
     """Evidence of safety on a logarithmic scale: every guard's, and the weakest. Empty without any."""
-    bar = -math.log(story.plan.gates.beta)
-    return proof_chart(
-        story,
-        width,
-        Side("safe", "Evidence of safety", "the weakest guard", bar, lambda at: at.safe, lambda at: at.weakest),
+    side = Side(
+        style="safe",
+        title="Evidence of safety",
+        bold="the weakest guard",
+        bar=-math.log(story.plan.gates.beta),
+        thin=lambda at: at.safe,
+        thick=lambda at: at.weakest,
+        name=lambda _, gate: gate,
     )
+    return proof_chart(story, width, side)
 
 
 def proof_chart(story: Story, width: int, side: Side) -> str:
@@ -87,7 +96,7 @@ def proof_chart(story: Story, width: int, side: Side) -> str:
     keys = [
         *([Key(f"line {side.style}", side.bold + ended)] if thick else []),
         Key("line bar", f"proof at {proof}"),
-        *(Key(f"line gate {style}", named(story, gate)) for gate, style in styles.items()),
+        *(Key(f"line gate {style}", side.name(story, gate)) for gate, style in styles.items()),
         *warm_key(story),
     ]
     seen = [log for moment in moments for log in side.thin(moment).values()] + thick

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headgate.gates import Gate
 from headgate.plan import CanaryStep, Plan
 from headgate.report.words import duration, figure, number, percent, plural
 
@@ -32,8 +33,15 @@ def settings_of(plan: Plan) -> tuple[Setting, ...]:
     >>> [(one.name, one.value, one.default) for one in settings_of(plan) if one.chosen]
     [('model', 'm', ''), ('replicas', '3', '2')]
     """
-    asked = dict(leaves(plan.model_dump(mode="python")))
     usual = dict(leaves(Plan(model="-").model_dump(mode="python"))) | {"model": None}
+    asked: dict[str, Any] = {}
+    added = added_gates(plan)
+    for name, value in leaves(plan.model_dump(mode="python")):
+        gate = name.rpartition(".")[0]
+        if gate in added and gate not in asked:
+            asked[gate], usual[gate] = "on", "off"
+            usual |= added[gate]
+        asked[name] = value
     return tuple(
         Setting(
             name=name,
@@ -43,6 +51,22 @@ def settings_of(plan: Plan) -> tuple[Setting, ...]:
         )
         for name, value in asked.items()
     )
+
+
+def added_gates(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Gates that are off unless somebody asks for them: what is usual for each once it is on."""
+    gates = plan.gates
+    found: dict[str, Gate | None] = {"gates.slices": gates.slices, "gates.level": gates.level}
+    found |= {f"gates.metrics.{name}": metric for name, metric in gates.metrics.items()}
+    return {
+        name: {
+            f"{name}.{field}": known.default
+            for field, known in type(gate).model_fields.items()
+            if not known.is_required()
+        }
+        for name, gate in found.items()
+        if gate
+    }
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -133,10 +133,10 @@ def bands(svg: Element, frame: Frame, spans: Sequence[Band]) -> None:
         shape(svg, "line", "edge end" if band.after else "edge", x1=left, x2=left, y1=frame.top - 14, y2=frame.bottom)
         room = right - left - 8
         fitting = next((name for name in (band.name, band.name.split(" ", 1)[-1]) if len(name) * LETTER < room), "")
-        text(svg, fitting, "step", x=left + 5, y=frame.top - 4)
+        text(svg, fitting, "step", x=left + 5, y=frame.top - 6)
         before = frame.x(spans[index - 1].start) if index else LEFT
         if band.after and not fitting and (len(band.name) + 14) * LETTER < left - before:
-            text(svg, band.name, "step", x=left - 5, y=frame.top - 4, anchor="end")
+            text(svg, band.name, "step", x=left - 5, y=frame.top - 6, anchor="end")
 
 
 def legend(svg: Element, frame: Frame, keys: Sequence[Key]) -> None:

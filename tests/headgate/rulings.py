@@ -20,6 +20,7 @@ from headgate.gates import (
     Verdict,
     Worse,
     conclude,
+    e_value,
 )
 from headgate.plan import CanaryStep, Plan, Policy, Shadow, Undecided
 
@@ -52,6 +53,8 @@ class Proven(NamedTuple):
 
 
 NOTHING = Proven(0.0, 0.0)
+LEAK = 100
+"""More failures than this come of a leak, for which servers are restarted too."""
 GUARDS = ("errors", "invalid", "latency", "revenue")
 AGREED = {"disagreement": Proven(-40.0, 63.6)}
 GOOD = {
@@ -79,11 +82,11 @@ def bet(gate: str, seen: str, proven: Proven, *, guards: Collection[str], **numb
     share = PLAN.gates.shares.get(gate, 1.0)
     needed, dry = math.log(20 / share), PLAN.gates.named[gate].dry_run
     if proven.harm + math.log(share) >= math.log(20):
-        answer, proof = Answer.FAIL, "harm proven (e = 24 >= 20 over all gates)"
+        answer, proof = Answer.FAIL, f"harm proven (e = {e_value(proven.harm + math.log(share))} >= 20 over all gates)"
     elif proven.safe >= math.log(20):
-        answer, proof = Answer.PASS, f"safety proven (e = {math.exp(proven.safe):.2g} >= 20)"
+        answer, proof = Answer.PASS, f"safety proven (e = {e_value(proven.safe)} >= 20)"
     else:
-        known = f"harm e = {math.exp(proven.harm):.2g}, safety e = {math.exp(proven.safe):.2g}"
+        known = f"harm e = {e_value(proven.harm)}, safety e = {e_value(proven.safe)}"
         answer, proof = Answer.NOT_ENOUGH_EVIDENCE, f"not proven either way ({known})"
     tier = Tier.BLOCK if gate == "revenue" else Tier.TEMPERED if gate == "latency" else Tier.EXACT
     numbers |= {"log_e_harm": proven.harm, "log_e_harm_needed": needed}
@@ -101,6 +104,9 @@ def live_verdict(
     failed = round(mine * 0.002) if failed is None else failed
     more = {"needed_requests": needed} if needed else {}
     sides = {"candidate_units": mine, "stable_units": theirs, "requests": mine + theirs}
+    ranges = {"ratio_low": 0.41, "ratio_high": 2.23, "difference_low": -0.0013, "difference_high": 0.0028}
+    if failed > LEAK:
+        ranges = {"ratio_low": 3.48, "ratio_high": 12.9, "difference_low": 0.0141, "difference_high": 0.0277}
     keys = {
         **sides,
         "candidate_failures": failed,
@@ -126,10 +132,7 @@ def live_verdict(
             proven["errors"],
             guards=GUARDS,
             **keys,
-            ratio_low=0.41,
-            ratio_high=2.23,
-            difference_low=-0.0013,
-            difference_high=0.0028,
+            **ranges,
             **more,
         ),
         "invalid": bet(
@@ -201,7 +204,7 @@ def live_verdict(
     restarted = Finding(
         gate="crashes", answer=Answer.FAIL, reason="the candidate's servers were restarted 3 times (rule: 3)"
     )
-    return conclude([*found.values(), *([restarted] if failed > 100 else []), rows, split])
+    return conclude([*found.values(), *([restarted] if failed > LEAK else []), rows, split])
 
 
 def shadow_verdict(differing: int, total: int, proven: Proven) -> Verdict:
