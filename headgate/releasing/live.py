@@ -34,6 +34,11 @@ class LiveData(Value):
         """What the newest look said, for a question."""
         return (*self.answers.checks.values(), *self.inputs.checks.values())
 
+    @property
+    def doubted(self) -> bool:
+        """Whether the newest batch failed an expectation, which may still be chance: no moment to send more traffic."""
+        return any(money > 0 for standing in (self.answers, self.inputs) for money in standing.money)
+
 
 def wanted(manifest: Manifest) -> bool:
     """Whether a manifest asks anything of live rows: without that, nothing is read, and no library is loaded."""

@@ -135,6 +135,7 @@ def test_a_mean_that_moves_blocks_after_three_batches(release: Callable[..., Rel
     passed, summary = run.look()["predictions"]
     assert passed
     assert "may still be chance: expect_column_mean_to_be_between" in summary
+    assert run.data.doubted
     run.answer(normal(400, mean=3))
     passed, summary = run.look()["predictions"]
     assert not passed
@@ -147,6 +148,7 @@ def test_a_mean_that_moves_later_is_found_later(release: Callable[..., Release])
     for minute in range(3):
         run.answer(normal(1000, seed=minute))
         assert run.look()["predictions"][0]
+        assert not run.data.doubted
     run.answer(normal(1000, mean=3))
     assert not run.look()["predictions"][0]
 
