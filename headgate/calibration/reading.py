@@ -30,8 +30,6 @@ from headgate.telemetry.access import AccessLine, disconnected, duration, events
 from headgate.telemetry.outcomes import OutcomeLine
 from headgate.telemetry.tail import AccessLog, Place, lines_from, rotated_files
 
-HARMFUL = (Outcome.ROLLED_BACK, Outcome.TURNED_BACK)
-
 
 @dataclass
 class Reading:
@@ -119,9 +117,9 @@ def past(store: ObjectStore, release: str, *, model: str, environment: str) -> P
     if (state.requested.model, state.requested.plan.environment) != (model, environment):
         where = f"{state.requested.model} in {state.requested.plan.environment}"
         raise Rejected(f"{release} is of {where}, not of {model} in {environment}", "`headgate history` lists releases")
-    if state.decided is None or state.decided.outcome in HARMFUL:
+    if state.decided is None or state.decided.outcome is not Outcome.PROMOTED:
         how = f"{state.decided.outcome}: {state.decided.reason}" if state.decided else "still open"
-        raise Rejected(f"{release} is {how}", "only releases in which no harm was found show what chance does")
+        raise Rejected(f"{release} is {how}", "name releases that were promoted: they show what chance does")
     shares = {
         began.revision: Share(began.revision, began.weight, math.ceil(began.judged_from.timestamp()))
         for began in state.began

@@ -44,6 +44,9 @@ def rows_of(measured: Measured) -> Iterator[tuple[str, ...]]:
             "",
         )
     if measured.with_it and measured.without:
+        others = {*measured.with_it.by_gate, *measured.without.by_gate} - {noise.gate for noise in measured.noises}
+        for gate in sorted(others):
+            yield (gate, "", "", "", "", before_and_after(measured, gate), "")
         missed = "-"
         if measured.harmed:
             found = measured.harmed.rolled_back
@@ -131,7 +134,10 @@ def notes_of(
     if history.requests and len(history.hosts) > 1:
         yield "phi - 1 grows with traffic: measure at the traffic that releases will have"
     if releases:
-        yield "a small real difference of a past release's bundles makes phi larger than chance alone would"
+        yield (
+            "a small real difference of a past release's bundles makes phi larger than chance alone would; that only "
+            "promoted releases count makes it smaller, where noise turned others back"
+        )
     if history.unattributed:
         yield f"{history.unattributed:,} requests or outcomes belong to no known instance and were left out"
     if unreadable:

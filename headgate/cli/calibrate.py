@@ -30,7 +30,11 @@ NEEDED_HOURS = MIN_BLOCKS * BLOCK_SECONDS / 3600
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="TOML file with the plan's values.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One value of the plan; repeatable.")
 @click.option(
-    "--hours", type=click.FloatRange(min=0, min_open=True), default=24.0, show_default=True, help="How much of the log."
+    "--hours",
+    type=click.FloatRange(0, 24 * 366, min_open=True),
+    default=24.0,
+    show_default=True,
+    help="How much of the log.",
 )
 @click.option(
     "--release", "releases", multiple=True, help="A past release without harm, to measure on too; repeatable."

@@ -26,7 +26,7 @@ from headgate.evidence.dispersion import MIN_BLOCKS, Dispersion, Tier, measured
 from headgate.evidence.histogram import EDGES
 from headgate.evidence.readings import Arms, Block, Durations, Events
 from headgate.evidence.split import LEVEL, Routed, log_wrong
-from headgate.gates import Average, Gates, Rate
+from headgate.gates import Average, Gates, Rate, Slices
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import Began, Compiled, Decided, Observed, Outcome, Requested
 from headgate.plan import CanaryStep, Plan
@@ -183,6 +183,49 @@ def test_a_past_release_under_several_weights_is_one_sum_a_block():
     )
     (found,) = of_release(Past("r", SECOND, Arms(1, 1), blocks), "errors")
     assert found.ratio == pytest.approx((9 - 3 + 24 - 30) ** 2 / (60 * 0.05 * 0.95 + 60 * 0.25))
+
+
+@pytest.mark.parametrize(("candidates", "stables", "weight"), [(1, 3, 0.25), (1, 3, 0.5), (1, 1, 0.5)])
+def test_phi_of_the_log_is_carried_to_what_a_release_sees(candidates, stables, weight):
+    """Four instances in the log; in the release, other numbers of servers at another weight, and other noise."""
+    log = made(hours=10, hosts=4, per_second=30, sd=0.8, seed=1)
+    ratios = of_instances(log, log.event("errors"))
+    leverage = scatter.leverage_of([weight], candidates=candidates, stables=stables)
+    carried = scatter.carried(dispersion_of(ratios), ratios, leverage)
+    rng = np.random.default_rng(7)
+    own = paths(rng, 36 * 3600, candidates + stables, 0.8, 30)
+    arms = (own[:, :candidates].mean(1) * weight, own[:, candidates:].mean(1) * (1 - weight))
+    hits = [rng.poisson(30 * 0.02 * arm).reshape(-1, 300).sum(1) for arm in arms]
+    truth = measured((int(x), int(x + y), weight) for x, y in zip(*hits, strict=True))
+    assert carried.phi == pytest.approx(truth.phi, rel=0.25)
+
+
+def test_bursts_that_outlast_a_block_are_noticed():
+    how = {"hours": 8, "sd": 0.8}
+    noises = [
+        measure(QUICK, made(**how, tau=tau), [], source="", options=Options(trials=0)).noises[0] for tau in (10, 900)
+    ]
+    assert [noise.bursts_are_long for noise in noises] == [False, True]
+
+
+def test_metrics_of_ones_own_and_slices():
+    """Events come a while after their requests; slices take the phi of the errors."""
+    rng = np.random.default_rng(2)
+    asked = [(SECOND + n // 4, "ab"[n % 2], f"k{n}") for n in range(4 * 10_000)]
+    rows = [Row(second, host, key) for second, host, key in asked]
+    rows += [
+        Row(second + 120, "", key, unit=False, events=("refund",))
+        for (second, host, key), chance in zip(asked, rng.random(len(asked)), strict=True)
+        if chance < 0.05
+    ]
+    plan = Plan(model="m", gates=Gates(latency=None, invalid=None, metrics={"refund": Rate()}, slices=Slices()))
+    found = measure(plan, History.of(rows), [], source="", options=Options(trials=0))
+    refund = next(noise for noise in found.noises if noise.gate == "refund")
+    assert refund.found.blocks == 33
+    assert refund.found.phi == pytest.approx(1, abs=1)
+    assert "slices" not in found.calibration.dispersions
+    failing = measure(plan, made(hours=3), [], source="", options=Options(trials=0)).calibration.dispersions
+    assert failing["slices"] == failing["errors"]
 
 
 def test_durations_of_a_past_release():
@@ -513,6 +556,7 @@ def test_past_releases_are_measured_too(world, run):
 
 REFUSED = {
     "rolled back": ({"outcome": Outcome.ROLLED_BACK}, "is rolled back: for a test"),
+    "ended by a person": ({"outcome": Outcome.ABORTED}, "is aborted: for a test"),
     "still open": ({"outcome": None}, "is still open"),
     "of another model": ({"model": "other"}, "is of other in production, not of co2"),
 }
