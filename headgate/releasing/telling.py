@@ -22,6 +22,9 @@ from headgate.report.series import POINTS, VariantName, width_for
 from headgate.stores import ObjectStore, open_store
 from headgate.values import digest_of
 
+FINE = 10
+"""Buckets that are so many times as long as a block need not share it."""
+
 
 def story_of(run: Run) -> Story:
     """The release so far, as one value."""
@@ -47,7 +50,7 @@ def last_verdicts(journal: ReleaseJournal) -> list[Judged]:
 def traffic_of(evidence: Evidence, began: Sequence[Began]) -> list[Traffic]:
     """Requests and failures over time by variant; copies and their disagreements in shadow.
 
-    What is known of a long block alone is spread evenly over it, as finely as a report draws it.
+    What is known of a long block alone is spread evenly over the buckets of a report that it reaches into.
     """
     start = min((math.ceil(fact.judged_from.timestamp()) for fact in began), default=0)
     revisions = {fact.revision for fact in began}
@@ -60,7 +63,7 @@ def traffic_of(evidence: Evidence, began: Sequence[Began]) -> list[Traffic]:
         requests = counters.get("pairs" if shadow else "requests", 0)
         errors = counters.get("disagreements" if shadow else "errors", 0)
         length = length_at(cell.block, start)
-        pieces = length // math.gcd(length, width)
+        pieces = length // math.gcd(length, width, cell.block % width) if width < FINE * length else 1
         for piece in range(pieces):
             counted = sums[cell.block + piece * length // pieces, cell.variant]
             counted[0] += part(requests, piece, pieces)

@@ -10,7 +10,7 @@ from headgate.evidence.dispersion import Tier
 from headgate.gates import Answer, Finding
 from headgate.plan import Plan
 from headgate.report.narrative import Story, VerdictLine
-from headgate.report.words import e_value, figure, number, plural
+from headgate.report.words import e_value, number, percent, plural
 
 PROOFS = (": harm proven (", ": safety proven (", ": not proven either way (", ": more keys failed than can be")
 """Where a reason goes over from what was seen to what is proven, which the table has in columns of its own."""
@@ -18,8 +18,8 @@ SIDES = ("log_e_harm", "log_e_harm_needed", "log_e_safe", "log_e_safe_needed", "
 """Numbers that have columns of their own."""
 INTERVALS = {"ratio": "rate ratio", "difference": "difference", "rate": "rate"}
 """Confidence sequences, by the first part of the names of their ends."""
-NEVER_FAILS = 1e-12
-"""An end so near to zero says nothing about that side."""
+NEGLIGIBLE = 1e-12
+"""An end so near to the least that there is says nothing about that side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,27 +146,33 @@ def seen_of(reason: str) -> str:
 
 
 def intervals(numbers: Mapping[str, float]) -> tuple[str, ...]:
-    r"""Confidence sequences as ranges. A difference of rates is a share; of averages, in the metric's own unit.
+    r"""Confidence sequences as ranges; one that holds all there is says nothing, and is left out.
+
+    A difference of rates is a share; of averages, in the metric's own unit.
 
     >>> intervals({"ratio_low": 0.8, "ratio_high": 1.31, "difference_high": 0.002, "difference_margin": 0.01})
     ('rate ratio 0.8 to 1.31', 'difference up to 0.2\xa0%')
+    >>> intervals({"ratio_low": 0.0, "difference_low": -1.0, "difference_high": 1.0, "difference_margin": 0.01})
+    ()
     """
     found = []
     for name, words in INTERVALS.items():
-        low, high = numbers.get(f"{name}_low"), numbers.get(f"{name}_high")
-        unit = "share" if name == "rate" or (name == "difference" and "difference_margin" in numbers) else name
-        ends = [rounded(unit, end) for end in (low, high) if end is not None]
-        if low is None or (name == "ratio" and low < NEVER_FAILS):
-            found += [f"{words} up to {ends[-1]}"] if high is not None else []
-        else:
-            found.append(f"{words} {ends[0]} to {ends[1]}" if high is not None else f"{words} {ends[0]} or more")
+        share = name == "rate" or (name == "difference" and "difference_margin" in numbers)
+        least = 0.0 if name != "difference" else -1.0 if share else -math.inf
+        most = 1.0 if share else math.inf
+        low, high = numbers.get(f"{name}_low", -math.inf), numbers.get(f"{name}_high", math.inf)
+        from_, to = (rounded(end, share=share) for end in (low, high))
+        if low > least + NEGLIGIBLE:
+            found.append(f"{words} {from_} to {to}" if high < most else f"{words} {from_} or more")
+        elif high < most:
+            found.append(f"{words} up to {to}")
     return tuple(found)
 
 
-def rounded(unit: str, end: float) -> str:
-    """An end of an interval to three digits: more is noise."""
+def rounded(end: float, *, share: bool) -> str:
+    """An end of an interval to three digits, more is noise; nothing when it is not finite."""
     short = float(f"{end:.3g}")
-    return figure(unit, short) if unit == "share" else number(short)
+    return "" if math.isinf(short) else percent(short) if share else number(short)
 
 
 def tier_words(tier: str) -> str:

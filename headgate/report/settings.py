@@ -42,6 +42,8 @@ def settings_of(plan: Plan) -> tuple[Setting, ...]:
             asked[gate], usual[gate] = "on", "off"
             usual |= added[gate]
         asked[name] = value
+        if value is None and name not in usual:  # a gate that is on unless somebody turns it off
+            usual[name] = "on"
     return tuple(
         Setting(
             name=name,

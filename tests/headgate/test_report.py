@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -14,14 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headgate.errors import Rejected
+from headgate.gates import Gates, Rate, Slices
 from headgate.ledger import Entry
 from headgate.lifecycle import Paused
+from headgate.plan import Approval, Plan, Policy, Reaction
 from headgate.report import EvidencePoint, Story, Traffic, markdown, numbers, plots_markdown, render, story
 from headgate.report.charts import NARROW, WIDE, error_chart, traffic_chart
-from headgate.report.proofs import harm_chart, safety_chart
+from headgate.report.policy import policy_words
+from headgate.report.proofs import harm_chart, moments_of, safety_chart
+from headgate.report.rulings import benches
 from headgate.report.series import POINTS, bucketed, thinned, totals
+from headgate.report.settings import settings_of
 from tests.headgate.facts import LEDGERS, POINTS_SEEN, TRAFFIC
-from tests.headgate.rulings import undecided
+from tests.headgate.rulings import LEAKING, undecided
 from tests.headgate.stories import (
     CHECKS,
     NOON,
@@ -209,3 +215,82 @@ def test_markdown_is_short_and_its_pictures_need_nothing_else() -> None:
     pictures = plots_markdown(told)
     assert pictures.count("data:image/svg+xml;base64,") == 4
     assert len(pictures) < 200_000
+
+
+def test_every_gate_says_its_tier_its_role_and_how_far_it_is() -> None:
+    """C-46, D-02, D-13: of the last verdict, the gate that found harm first."""
+    told = STORIES["slowed"]()
+    bench = benches(told)[-1]
+    first = bench.gates[0]
+    assert bench.open
+    assert (first.gate, first.answer, first.role, first.tier) == ("latency", "fail", "guard", "tempered")
+    assert (first.harm.proven, first.safe.proven, first.harm.needed) == (True, False, "90")
+    roles = {one.gate: one.role for one in bench.gates}
+    assert roles == dict.fromkeys(("latency", "errors", "invalid", "revenue"), "guard") | dict.fromkeys(
+        ("disagreement", "level", "slices"), "only watched"
+    ) | {"refunds": "dry run"}
+    assert {one.gate: one.tier for one in bench.gates}["revenue"] == "block"
+    assert [one.gate for one in bench.others] == ["data: outputs", "split"]
+    for text in (render(told).decode(), markdown(told)):
+        for said in ("only watched", "dry run", "tempered", "data: outputs", "rate ratio 0.41 to 2.23", "14.6"):
+            assert said in text, said
+
+
+def test_what_is_still_to_come_is_said_of_guards() -> None:
+    facts = [
+        *opening("2.0.0", "1.0.0", CHECKS),
+        began("canary 5 %", 27, 3, 0.05),
+        judged("canary 5 %", 33, undecided("canary 5 %", 0.05)),
+    ]
+    told = story(release="r", entries=written(facts))
+    assert {one.gate: one.needed for one in benches(told)[-1].gates if one.needed} == {"errors": "4,200 requests"}
+    assert "4,200 requests" in render(told).decode()
+
+
+def test_a_broken_rule_is_told_beside_the_gates() -> None:
+    told = rolled_back()
+    assert "the candidate&#39;s servers were restarted 3 times (rule: 3)" in render(told).decode()
+    assert "- **fail** **crashes**" in markdown(told)
+
+
+def test_harm_adds_up_over_the_gates_that_share_the_budget() -> None:
+    """The block tier and dry runs stand apart; every line is compared with the same bar."""
+    told = rolled_back()
+    last = moments_of(told)[-1]
+    shares = told.plan.gates.shares
+    apart = {"revenue", "refunds"}
+    assert set(last.harm) == set(shares) | {"refunds"}
+    assert last.total is not None
+    assert math.exp(last.total) == pytest.approx(
+        sum(math.exp(log) for gate, log in last.harm.items() if gate not in apart)
+    )
+    assert last.harm["refunds"] == pytest.approx(LEAKING["refunds"].harm)
+    assert last.harm["revenue"] == pytest.approx(LEAKING["revenue"].harm + math.log(shares["revenue"]))
+    assert set(last.safe) == {"errors", "invalid", "latency", "revenue"}
+    assert last.weakest == last.safe["errors"]
+
+
+def test_a_policy_is_told_in_words() -> None:
+    said = dict(policy_words(promoted().plan))
+    assert said["a step's time is over and nothing is proven"].replace("\N{NO-BREAK SPACE}", " ") == (
+        "go on judging for 10 min, then roll back"
+    )
+    hold = Plan(model="m", policy=Policy(harm=Reaction.HOLD), approval=Approval.PROMOTION)
+    assert "stay and wait for a person" in dict(policy_words(hold))["harm is proven"]
+    assert "before it is promoted" in dict(policy_words(hold))["all is well"]
+
+
+SLICED = Plan(model="m", gates=Gates(slices=Slices(most=5)))
+SETTINGS = {
+    "a gate that is usually off": (SLICED, "gates.slices", ("on", "off")),
+    "and what is unusual in it": (SLICED, "gates.slices.most", ("5", "50")),
+    "a gate that is usually on": (Plan(model="m", gates=Gates(latency=None)), "gates.latency", ("off", "on")),
+    "one's own": (Plan(model="m", gates=Gates(metrics={"sold": Rate()})), "gates.metrics.sold", ("on", "off")),
+}
+
+
+@pytest.mark.parametrize(("plan", "name", "expected"), SETTINGS.values(), ids=SETTINGS)
+def test_settings_say_what_somebody_chose(plan: Plan, name: str, expected: tuple[str, str]) -> None:
+    chosen = {one.name: (one.value, one.default) for one in settings_of(plan) if one.chosen}
+    assert chosen[name] == expected
+    assert "gates.slices.share" not in chosen
