@@ -100,6 +100,9 @@ class Judge:
             )
             for check in question.checks
         ]
+        if question.doubted:
+            reason = "the newest rows failed a data check, which may still be chance: the next ones will tell"
+            findings.append(Finding(gate="data", answer=Answer.NOT_ENOUGH_EVIDENCE, reason=reason))
         if self.splits or any(split.weight for split in question.splits):
             findings.append(judge_split(self.splits))
         return conclude(findings, source_down=question.source_down)

@@ -60,6 +60,8 @@ class Question(Value):
     calibration: Calibration = Calibration()
     checks: tuple[DataCheck, ...] = ()
     """What data checks said of live rows."""
+    doubted: bool = False
+    """Whether the newest rows failed one of them, which may still be chance: no moment to pass."""
     crashes: int = Field(default=0, ge=0)
     """Restarts of the candidate's servers that the plane has counted."""
 

@@ -46,6 +46,11 @@ def wanted(manifest: Manifest) -> bool:
     return bool(manifest.data.predictions or manifest.data.sample_inputs or rules)
 
 
+def due(manifest: Manifest, data: LiveData, now: datetime) -> bool:
+    """Whether it is time to look again."""
+    return wanted(manifest) and not (data.looked and timedelta(0) <= now - data.looked < EVERY)
+
+
 def begin(folder: Path) -> LiveData:
     """At the end of all logs: what was answered before a release is not read. Raises `Unavailable`."""
     with readable(folder):
@@ -54,7 +59,7 @@ def begin(folder: Path) -> LiveData:
 
 
 def look(folder: Path, candidate: Subject, data: LiveData, *, now: datetime) -> LiveData:
-    """What new rows say, at most once in `EVERY`; the same again before that.
+    """What new rows say; look when it is `due`.
 
     Args:
         folder: the environment's folder.
@@ -64,8 +69,6 @@ def look(folder: Path, candidate: Subject, data: LiveData, *, now: datetime) -> 
 
     Raises `Unavailable` when a log cannot be read (looking again continues), `Rejected` for a suite that is no suite.
     """
-    if not wanted(candidate.manifest) or (data.looked and timedelta(0) <= now - data.looked < EVERY):
-        return data
     data = data.model_copy(update={"looked": now})
     return with_inputs(folder, candidate, with_answers(folder, candidate, data))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, reduce
@@ -20,8 +21,11 @@ from headgate.journal import utc_now
 from headgate.lifecycle import Began, Judged, Observed, Passed
 from headgate.plan import Undecided
 from headgate.planes import revive
+from headgate.releasing import live
+from headgate.releasing.live import LiveData
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged, reasons
+from headgate.runtime import Subject
 from headgate.stores import ObjectStore
 from headgate.strategies import Step, steps_of
 from headgate.telemetry import Cursor
@@ -31,6 +35,7 @@ from headgate.walk import Act, Move, Seen, may_take_traffic, next_move
 
 SAVE_SECONDS = 60
 """Evidence and cursor are saved at least this often, and at every change of verdict."""
+BESIDE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live-rows")
 PLANE_SECONDS = 5
 """How often a watch makes sure that the plane itself is alive."""
 
@@ -67,6 +72,7 @@ def shift(run: Run, step: Step) -> Began:
             evidence=put_blob(desk.store, Evidence().to_json()),
             cursor=telemetry.begin(run.environment.folder).model_dump(mode="json"),
             watermark=utc_now(),
+            live=live.begin(run.environment.folder).model_dump(mode="json"),
         )
         desk.journal.record(opened)
     revision = desk.serving.wish(step.topology, because=run.release, claim=run.claim)
@@ -103,6 +109,9 @@ class Watch:
     crashes: int = 0
     saved_at: datetime = field(default_factory=utc_now)
     plane_seen_at: datetime = field(default_factory=utc_now)
+    live: LiveData = field(init=False)
+    looking: Future[LiveData] | None = None
+    """A look at live rows under way, beside the looks at traffic: its first one loads a library for seconds."""
     blocks: Blocks = field(init=False)
     judge: Judge = field(init=False)
     """What is proven by the blocks that have ended: the fold goes on where it stands, at any age of the release."""
@@ -113,6 +122,7 @@ class Watch:
         last = state.observed[-1]
         self.evidence = evidence_of(self.desk.store, state.observed)
         self.cursor, self.watermark = Cursor.parse(last.cursor, where="the saved cursor"), last.watermark
+        self.live = LiveData.parse(last.live, where="the saved look at live rows")
         question = self._question()
         self.blocks, self.judge = Blocks(question.shares), Judge.begin(question)
         self._fold(self.evidence)
@@ -155,6 +165,7 @@ class Watch:
                 self.plane_seen_at = now
                 revive(self.run.environment)
                 self.crashes = self._restarts()
+            self._look_at_rows(now)
             seen = telemetry.look(
                 self.run.environment.folder,
                 self.run.model,
@@ -171,6 +182,19 @@ class Watch:
         self.cursor, self.watermark, self.late = seen.cursor, seen.watermark, self.late + seen.late
         self._fold(news)
         return ""
+
+    def _look_at_rows(self, now: datetime) -> None:
+        """Take in what data checks said of live rows, and begin the next look when it is due."""
+        if self.looking and self.looking.done():
+            finished, self.looking = self.looking, None
+            self.live = finished.result()
+        if self.looking is None and live.due(self._candidate.manifest, self.live, now):
+            folder = self.run.environment.folder
+            self.looking = BESIDE.submit(live.look, folder, self._candidate, self.live, now=now)
+
+    @cached_property
+    def _candidate(self) -> Subject:
+        return self.desk.subject(self.desk.compiled.bundle)
 
     def _fold(self, news: Evidence) -> None:
         """Take the blocks that have ended into what is proven."""
@@ -217,6 +241,8 @@ class Watch:
             until=self.watermark,
             source_down=source_down,
             calibration=self.desk.compiled.calibration,
+            checks=self.live.checks,
+            doubted=self.live.doubted,
             crashes=self.crashes,
         )
 
@@ -238,6 +264,7 @@ class Watch:
             cursor=self.cursor.model_dump(mode="json"),
             watermark=self.watermark,
             late=self.late,
+            live=self.live.model_dump(mode="json"),
         )
         self.desk.journal.record(observed)
         self.unsaved, self.late = Evidence(), 0

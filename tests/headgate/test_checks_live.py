@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from headgate.checks.live_batches import ALPHA, STRAY, batches, proven, staked
 from headgate.errors import Rejected, Unavailable
 from headgate.manifest import Manifest, Output
-from headgate.releasing.live import LiveData, begin, look, wanted
+from headgate.releasing.live import LiveData, begin, due, look
 from headgate.runtime import Subject
 from headgate.telemetry.answers import answered
 from tests.headgate.check_models import SCORER, merged
@@ -238,23 +238,19 @@ def test_logs_grow_appear_vanish_and_are_replaced(release: Callable[..., Release
     assert not run.look()["predictions"][0]
 
 
-def test_a_look_within_the_minute_is_the_last_one(release: Callable[..., Release]) -> None:
+def test_a_look_is_due_once_a_minute(release: Callable[..., Release]) -> None:
     run = release(BOUNDS)
-    run.answer(normal(40))
-    run.look()
-    run.answer([99.0])
-    now = moment(60 * run.minutes)
-    assert look(run.folder, run.candidate, run.data, now=now + timedelta(seconds=59)) == run.data
-    assert look(run.folder, run.candidate, run.data, now=now + timedelta(seconds=61)) != run.data
-    assert look(run.folder, run.candidate, run.data, now=now - timedelta(hours=1)) != run.data  # the clock was put back
+    manifest, now = run.candidate.manifest, moment(60 * run.minutes)
+    assert due(manifest, run.data, now)
+    run.data = look(run.folder, run.candidate, run.data, now=now)
+    assert not due(manifest, run.data, now + timedelta(seconds=59))
+    assert due(manifest, run.data, now + timedelta(seconds=61))
+    assert due(manifest, run.data, now - timedelta(hours=1))  # the clock was put back
 
 
-def test_a_manifest_that_asks_nothing_reads_nothing(release: Callable[..., Release], tmp_path: Path) -> None:
+def test_a_manifest_that_asks_nothing_is_never_looked_at(release: Callable[..., Release]) -> None:
     run = release()
-    assert not wanted(run.candidate.manifest)
-    run.logs.rmdir()
-    run.logs.touch()  # reading it would raise
-    assert look(tmp_path, run.candidate, run.data, now=moment(1)) == run.data
+    assert not due(run.candidate.manifest, run.data, moment(1))
 
 
 def test_a_log_that_cannot_be_read_is_no_bad_news(release: Callable[..., Release]) -> None:
