@@ -100,7 +100,7 @@ def burst_comparison(found: Results) -> list[Figure]:
                 "share",
                 interval(times[Key(rule)]),
             )
-            for rule in (Rule.HEADGATE, Rule.BLOCKS, *RATE_RULES)
+            for rule in (Rule.HEADGATE, Rule.BLOCKS, Rule.LONG_BLOCKS, *RATE_RULES)
         ]
         phi = times[Key(PHI)]
         low, high = np.quantile(phi, (0.05, 0.95))
@@ -113,7 +113,7 @@ def burst_comparison(found: Results) -> list[Figure]:
             "requests",
             found_in(worse[Key(rule)]),
         )
-        for rule in (Rule.TEMPERED, Rule.BLOCKS, Rule.KAYENTA, Rule.KAYENTA_OFTEN)
+        for rule in (Rule.TEMPERED, Rule.BLOCKS, Rule.LONG_BLOCKS, Rule.KAYENTA, Rule.KAYENTA_OFTEN)
     ]
 
 

@@ -59,12 +59,12 @@ WORLDS = {
     "A/A, warm-up of 30 s a step": World(warm_up=30),
     "A/A, bursts of one arm": World(noise=Noise.OWN, calibrated=True),
     "errors x1.25": World({"errors": 1.25}),
-    "errors x1.5": World({"errors": 1.5}),
-    "errors x2": World({"errors": 2.0}),
-    "errors x2 from minute 4": World({"errors": 2.0}, onset=240),
-    "invalid x5": World({"invalid": 5.0}),
-    "p99 x2": World(effect=Effect.TAIL),
-    "latency +10 %": World(effect=Effect.SLOWER),
+    "errors x1.5": World({"errors": 1.5}, fine=600),
+    "errors x2": World({"errors": 2.0}, fine=600),
+    "errors x2 from minute 4": World({"errors": 2.0}, onset=240, fine=600),
+    "invalid x5": World({"invalid": 5.0}, fine=600),
+    "p99 x2": World(effect=Effect.TAIL, fine=600),
+    "latency +10 %": World(effect=Effect.SLOWER, fine=600),
 }
 """Whole releases."""
 RUNS = {
@@ -73,7 +73,7 @@ RUNS = {
     "A/A, shared bursts": 500,
     "A/A, bursts of one arm": 150,
     "errors x1.25": 500,
-    "errors x2": 500,
+    "errors x2": 800,
 }
 """How many of each are judged by the program; 200 of the others."""
 COMPARED = ("A/A", "errors x1.25", "errors x1.5", "errors x2", "invalid x5", "p99 x2", "latency +10 %")
@@ -98,7 +98,7 @@ RELEASES = tuple(
 AA, DOUBLED = RateTrace(0.01, 0.01), RateTrace(0.01, 0.02)
 RATES = (
     Experiment("failures, 1 %, A/A", partial(studies.failures, AA, curves=True), 2000),
-    Experiment("failures, 1 % to 2 %", partial(studies.failures, DOUBLED, curves=True), 1000),
+    Experiment("failures, 1 % to 2 %", partial(studies.failures, DOUBLED, curves=True), 6000),
     Experiment("failures, 0.1 %, A/A", partial(studies.failures, RateTrace(0.001, 0.001)), 1000),
     Experiment("failures, 0.1 % to 1.1 %", partial(studies.failures, RateTrace(0.001, 0.011)), 1000),
     Experiment(
@@ -108,7 +108,7 @@ RATES = (
     Experiment("one window, A/A", partial(studies.windows, RateTrace(0.01, 0.01, seconds=60)), 40_000, 2000),
     Experiment("one window, 1 % to 2 %", partial(studies.windows, RateTrace(0.01, 0.02, seconds=60)), 4000, 2000),
     Experiment("margins, 1 %, A/A", partial(studies.margins, AA), 300),
-    Experiment("margins, 1 % to 1.5 %", partial(studies.margins, RateTrace(0.01, 0.015)), 500),
+    Experiment("margins, 1 % to 1.5 %", partial(studies.margins, RateTrace(0.01, 0.015, seconds=10)), 2000),
 )
 
 OWN = partial(RateTrace, noise=Noise.OWN)
@@ -125,7 +125,7 @@ DURATIONS = tuple(
 )
 
 SHADOW = (
-    Experiment("pairs, 2 % differ", partial(studies.disagreement, PairTrace(0.02)), 1000),
+    Experiment("pairs, 2 % differ", partial(studies.disagreement, PairTrace(0.02, seconds=10)), 3000),
     Experiment("pairs, 4 % differ", partial(studies.disagreement, PairTrace(0.04)), 500),
     Experiment("pairs, 1 % differ", partial(studies.disagreement, PairTrace(0.01)), 500),
     Experiment("losses, A/A", partial(studies.losses, LossTrace(0.0)), 300, 20),

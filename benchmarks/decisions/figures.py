@@ -182,8 +182,8 @@ def burst_figures(found: Results, size: Size) -> list[Figure]:
     goals = {
         "G2 bursts of one arm, tempered: wrongly rolled back": usual[Key(Rule.TEMPERED)],
         "G2 bursts of one arm, 1,000/s, tempered: wrongly rolled back": busy[Key(Rule.TEMPERED)],
-        "G2 bursts of one arm, blocks of 60 s: wrongly rolled back": usual[Key(Rule.BLOCKS)],
-        "G2 bursts of one arm, 1,000/s, blocks of 120 s: wrongly rolled back": busy[Key(Rule.LONG_BLOCKS)],
+        "G2 bursts of one arm, block tier: wrongly rolled back": usual[Key(Rule.BLOCK_TIER)],
+        "G2 bursts of one arm, 1,000/s, block tier: wrongly rolled back": busy[Key(Rule.BLOCK_TIER)],
         "G2 A/A releases, bursts of one arm, tempered: wrongly rolled back": releases,
     }
     return [

@@ -15,7 +15,7 @@ from benchmarks.decisions.traces import Counts, Floats, Histograms, Ints, bins_o
 from headgate.evidence.binomial import log_above, log_below
 from headgate.evidence.block_t import BlockT
 from headgate.evidence.difference import BelowDifference
-from headgate.evidence.dispersion import Tempering, measured, tier
+from headgate.evidence.dispersion import Tempering, Tier, measured, tier
 from headgate.evidence.label import RATIOS, Harm
 from headgate.evidence.latency import Slower
 from headgate.evidence.paired import Dearer, NotDearer
@@ -23,6 +23,8 @@ from headgate.evidence.quantile import NotSlower
 from headgate.evidence.ratio import BelowRatio
 from headgate.evidence.readings import Durations
 from headgate.evidence.restarts import AT_START
+from headgate.gates import ErrorRate
+from headgate.gates.rates import RateTrial
 
 MINUTE = 60
 Walk = Iterator[tuple[float, float]]
@@ -102,6 +104,15 @@ def block_t(counts: Counts, run: int, seconds: int) -> Walk:
     for place, (of, bad, others) in enumerate(zip(routed, candidate, stable, strict=True)):
         bet = bet.after(place * seconds, of, bad, blocks.requests - of, others)
         yield (place + 1) * seconds, bet.closed().log_above() + ONE_SIDED
+
+
+def block_seconds() -> int:
+    """Length of the blocks by which the judge judges failures in its block tier."""
+    trial = RateTrial.begin(
+        "errors", ErrorRate(), swapped=False, tier=Tier.BLOCK, phi=1.0, start=0, minutes=60, after=1.0
+    )
+    assert trial.blocks
+    return trial.blocks.seconds
 
 
 def tempering(candidate: Ints, both: Ints, weight: float) -> Tempering:

@@ -46,8 +46,8 @@ BEGIN = 1_800_000_000
 """UTC second at which every release begins."""
 BEFORE = 200
 """Seconds in which stable was seen before the candidate got live requests."""
-LENGTHS = ((120, 5), (3600, 10))
-"""Up to so many seconds blocks are so many seconds long; a minute after that."""
+FINE, MIDDLING, LONG = 5, 10, MINUTE
+"""Seconds of a block: at first, up to the hour, and after it."""
 HISTORY_HOURS, HISTORY_WEIGHT = 20, 0.5
 """How much A/A history there is, and the share that one side had in it."""
 
@@ -72,20 +72,18 @@ class World:
     """Whether over-dispersion was measured before, on history with the same noise."""
     minutes: int = 120
     """It is given up after so many."""
+    fine: int = 120
+    """Seconds for which blocks are as short as they are at first."""
 
     def rate(self, event: str, end: int) -> float:
         """How often the event happens to the candidate's requests in a stretch that ends then."""
         return EVENTS[event] * (self.times.get(event, 1.0) if end > self.onset else 1.0)
 
 
-def lengths_of(minutes: int) -> Ints:
-    """Lengths in seconds of all blocks of so many minutes."""
-    found, at = [], 0
-    for until, length in (*LENGTHS, (minutes * MINUTE, MINUTE)):
-        count = max(0, min(until, minutes * MINUTE) - at) // length
-        found += [length] * count
-        at += count * length
-    return np.array(found)
+def lengths_of(world: World) -> Ints:
+    """Lengths in seconds of all blocks."""
+    parts = (world.fine // FINE, (3600 - world.fine) // MIDDLING, (world.minutes * MINUTE - 3600) // LONG)
+    return np.repeat((FINE, MIDDLING, LONG), parts)
 
 
 class Traffic:
@@ -93,7 +91,7 @@ class Traffic:
 
     def __init__(self, world: World, rng: np.random.Generator) -> None:
         self.world, self.rng = world, rng
-        self.lengths = lengths_of(world.minutes)
+        self.lengths = lengths_of(world)
         self.ends = np.cumsum(self.lengths)
         self.swings = {event: self.swung() for event in EVENTS}
         self.shifts = shifts(world.noise, self.lengths, rng)

@@ -35,6 +35,7 @@ class Rule(StrEnum):
 
     HEADGATE = "Headgate"
     TEMPERED = "Headgate, tempered"
+    BLOCK_TIER = "Headgate, block tier"
     BLOCKS = "Headgate, blocks of 60 s"
     LONG_BLOCKS = "Headgate, blocks of 120 s"
     KAYENTA = "Kayenta after an hour"
@@ -161,17 +162,19 @@ def bursts(trace: RateTrace, runs: int, rng: np.random.Generator) -> Found:
     """
     hits, both = trace.history(HISTORY_HOURS, BLOCK_SECONDS, runs, rng)
     counts = trace.draw(runs, rng)
+    seconds = product.block_seconds()
     chosen = [product.tempering(hits[run], both[run], trace.weight) for run in range(runs)]
 
     def tempered(run: int) -> product.Walk:
         by_blocks = chosen[run].tier is Tier.BLOCK
-        return product.block_t(counts, run, MINUTE) if by_blocks else product.harm(counts, run, chosen[run].phi)
+        return product.block_t(counts, run, seconds) if by_blocks else product.harm(counts, run, chosen[run].phi)
 
     found = (
         thresholds(counts, rng, curves=False) | sequential(counts, trace.base, curves=False) | own(counts, curves=False)
     )
     return found | {
         Key(Rule.TEMPERED): first_at(tempered, runs),
+        Key(Rule.BLOCK_TIER): first_at(lambda run: product.block_t(counts, run, seconds), runs),
         Key(Rule.BLOCKS): first_at(lambda run: product.block_t(counts, run, 60), runs),
         Key(Rule.LONG_BLOCKS): first_at(lambda run: product.block_t(counts, run, 120), runs),
         Key(PHI): np.array([each.phi for each in chosen]),

@@ -29,14 +29,15 @@ class Size:
     slack: float
     """Goals on medians and percentiles are so many times as high: of few runs they vary."""
     most_seconds: int
+    """Of processor time, of all processes together."""
 
     def wrong(self, total: int) -> float:
         """Share that may be wrong of so many runs: 5 %; of few, what 5 % exceeds in one series of a hundred."""
         return ALPHA if self.share == 1 else float(stats.binom.ppf(0.99, total, ALPHA)) / total
 
 
-FULL = Size(share=1, slack=1.0, most_seconds=8 * 60)
-QUICK = Size(share=10, slack=1.5, most_seconds=60)
+FULL = Size(share=1, slack=1.0, most_seconds=2 * 8 * 60)
+QUICK = Size(share=10, slack=1.5, most_seconds=2 * 60)
 
 
 def told(name: str, value: float, unit: str, against: str) -> Figure:

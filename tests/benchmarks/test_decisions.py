@@ -175,8 +175,9 @@ def test_a_release_ends_one_way() -> None:
 
 
 def test_blocks_of_a_release_cover_it() -> None:
-    lengths = release.lengths_of(120)
-    assert (lengths.sum(), lengths[0], lengths[-1]) == (7200, 5, 60)
+    for world in WORLDS.values():
+        lengths = release.lengths_of(world)
+        assert (lengths.sum(), lengths[0], lengths[-1]) == (7200, 5, 60)
 
 
 def test_costs_are_measured() -> None:
