@@ -171,6 +171,12 @@ def guards_of(gates: Gates, *, shadow: bool) -> tuple[str, ...]:
     )
 
 
+def gates_in(plan: Plan, steps: tuple[Step, ...]) -> Gates:
+    """The plan's gates without those that no step feeds: what cannot be seen needs no part of the budget."""
+    copied = any(step.topology.mirror for step in steps)
+    return plan.gates if copied else plan.gates.model_copy(update={"disagreement": None})
+
+
 def full_size(plan: Plan, beside: Topology) -> Topology:
     """The candidate with as many servers as it will have when promoted."""
     return with_servers(beside, plan.replicas, 2 * plan.replicas)

@@ -15,8 +15,10 @@ from headgate.environment import Environment
 from headgate.errors import Missing, Rejected, Unavailable
 from headgate.history import differences, history, models_in, releases_in, served_at, tell
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
-from headgate.lifecycle import FACT
+from headgate.lifecycle import FACT, Judged
+from headgate.plan import Plan
 from headgate.planes import open_plane
+from headgate.report import guards_of, others, rulings
 from headgate.stores import ObjectStore, open_store
 
 SILENCE_SECONDS = 150
@@ -239,6 +241,8 @@ def show_release(store: ObjectStore, release: str, *, as_json: bool, report: Pat
     for entry in journal.entries:
         line = told(FACT.validate_python(entry.fact))
         lines += [f"  {entry.seq:>3}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.actor}  {line}"] if line else []
+    if state.verdict and state.requested:
+        lines += gates_text(state.verdict, state.requested.plan)
     if state.decided:
         lines.append(f"  why     {state.decided.reason}")
     if state.reported:
@@ -249,6 +253,29 @@ def show_release(store: ObjectStore, release: str, *, as_json: bool, report: Pat
         "facts": [entry.model_dump(mode="json") for entry in journal.entries],
     }
     say(document, "\n".join(lines), as_json=as_json)
+
+
+def gates_text(judged: Judged, plan: Plan) -> list[str]:
+    """What every gate said last: what it saw, and how far its evidence is on either side."""
+    bets = rulings(judged.verdict, guards_of(judged.question), plan)
+    rows = [
+        (
+            f"    {one.gate}",
+            one.answer,
+            ", ".join(filter(None, (one.role, one.tier))),
+            f"{one.harm.e} of {one.harm.needed}",
+            f"{one.safe.e} of {one.safe.needed}",
+            one.needed or "-",
+            "; ".join((one.seen, *one.intervals)),
+        )
+        for one in bets
+    ]
+    heading = ("    GATE", "ANSWER", "ROLE, TIER", "HARM, E", "SAFETY, E", "TO COME", "SEEN")
+    return [
+        f"  gates   as last judged, in {judged.step}",
+        *([table(rows, heading)] if rows else []),
+        *(f"    {found.gate}: {found.answer}: {found.reason}" for found in others(judged.verdict)),
+    ]
 
 
 @click.command("compare")

@@ -110,7 +110,7 @@ def tier(dispersion: Dispersion | None) -> Tempering:
     if dispersion is None or not dispersion.blocks:
         return Tempering(Tier.EXACT)
     if dispersion.blocks < MIN_BLOCKS:
-        return Tempering(Tier.BLOCK)
+        return Tempering(Tier.BLOCK, max(1.0, FACTOR * dispersion.phi))
     if dispersion.phi < EXACT_BELOW:
         return Tempering(Tier.EXACT)
     return Tempering(Tier.TEMPERED, FACTOR * dispersion.phi)

@@ -118,8 +118,10 @@ class RateTrial:
     @property
     def log_safe(self) -> float:
         """Natural logarithm of the e-value against "at or beyond both margins"."""
-        if self.blocks:
+        if self.blocks and any(self.hits):
             return self.blocks.log_below(self.below_difference.margin) + ONE_SIDED
+        if self.blocks:  # blocks that are all equal prove nothing; that nothing happened at all does
+            return self.below_difference.log_e
         return log_mean((self.below_ratio.log_e, self.below_difference.log_e), (0.5, 0.5))
 
     def standing(self, log_threshold: float) -> Standing:

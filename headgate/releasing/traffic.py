@@ -16,7 +16,7 @@ from headgate.errors import Rejected, Unavailable
 from headgate.evidence import Evidence
 from headgate.evidence.blocks import Blocks
 from headgate.files import write_whole
-from headgate.gates import Answer, Judge, Question, Split, Verdict, judge, saturated
+from headgate.gates import Answer, Gates, Judge, Question, Split, Verdict, judge, saturated
 from headgate.journal import utc_now
 from headgate.lifecycle import Began, Judged, Observed, Passed
 from headgate.plan import Undecided
@@ -27,7 +27,7 @@ from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged, reasons
 from headgate.runtime import Subject
 from headgate.stores import ObjectStore
-from headgate.strategies import Step, steps_of
+from headgate.strategies import Step, gates_in, steps_of
 from headgate.telemetry import Cursor
 from headgate.topology import Variant
 from headgate.values import canonical
@@ -212,8 +212,16 @@ class Watch:
         return describe(self.desk.store, self.desk.compiled.bundle).manifest.schema_.outputs
 
     @cached_property
+    def _gates(self) -> Gates:
+        return gates_in(self.run.plan, self._walk)
+
+    @cached_property
+    def _walk(self) -> tuple[Step, ...]:
+        return walk_of(self.run)
+
+    @cached_property
     def _horizon_seconds(self) -> float:
-        return sum(step.limit_seconds for step in walk_of(self.run))
+        return sum(step.limit_seconds for step in self._walk)
 
     @cached_property
     def _began_at(self) -> datetime:
@@ -233,7 +241,7 @@ class Watch:
             b.revision: Split(revision=b.revision, weight=b.weight, judged_from=b.judged_from) for b in state.began
         }
         return Question(
-            gates=self.run.plan.gates,
+            gates=self._gates,
             guards=self.step.guards,
             splits=tuple(splits.values()),
             next_weight=self.step.next_weight,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from headgate.evidence.dispersion import Tier
-from headgate.gates import Answer, Finding
+from headgate.gates import Answer, Finding, Verdict
 from headgate.plan import Plan
 from headgate.report.narrative import Story, VerdictLine
 from headgate.report.words import e_value, number, percent, plural
@@ -72,21 +72,24 @@ def benches(story: Story) -> tuple[Bench, ...]:
     lines = last_verdicts(story)
     return tuple(
         Bench(
-            line, rulings(line, story.plan), others(line), line == lines[-1] or line.verdict.answer is not Answer.PASS
+            line=line,
+            gates=rulings(line.verdict, line.guards, story.plan),
+            others=others(line.verdict),
+            open=line == lines[-1] or line.verdict.answer is not Answer.PASS,
         )
         for line in lines
     )
 
 
-def rulings(line: VerdictLine, plan: Plan) -> tuple[Ruling, ...]:
-    """The gates that bet, those that found harm first."""
-    found = [ruling_of(one, line, plan) for one in line.verdict.findings if bets(one)]
+def rulings(verdict: Verdict, guards: Collection[str], plan: Plan) -> tuple[Ruling, ...]:
+    """The gates that bet, those that found harm first; `guards` are those that the step must prove safe."""
+    found = [ruling_of(one, guards, plan) for one in verdict.findings if bets(one)]
     return tuple(sorted(found, key=lambda ruling: ruling.answer is not Answer.FAIL))
 
 
-def others(line: VerdictLine) -> tuple[Finding, ...]:
+def others(verdict: Verdict) -> tuple[Finding, ...]:
     """What needs no bets: the split, broken rules, data checks on live rows, a source that is down."""
-    return tuple(found for found in line.verdict.findings if not bets(found))
+    return tuple(found for found in verdict.findings if not bets(found))
 
 
 def bets(found: Finding) -> bool:
@@ -94,11 +97,11 @@ def bets(found: Finding) -> bool:
     return found.numbers.keys() >= set(SIDES[:4])
 
 
-def ruling_of(found: Finding, line: VerdictLine, plan: Plan) -> Ruling:
+def ruling_of(found: Finding, guards: Collection[str], plan: Plan) -> Ruling:
     """One finding as a row."""
     numbers = found.numbers
     gate = plan.gates.named.get(found.gate)
-    role = "dry run" if gate and gate.dry_run else "guard" if found.gate in line.guards else "only watched"
+    role = "dry run" if gate and gate.dry_run else "guard" if found.gate in guards else "only watched"
     ends = {f"{name}_{end}" for name in INTERVALS for end in ("low", "high")}
     return Ruling(
         gate=found.gate,

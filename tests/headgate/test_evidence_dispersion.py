@@ -13,7 +13,7 @@ from headgate.evidence.dispersion import FACTOR, Dispersion, Tempering, Tier, ch
 TIERS = {
     "never calibrated": (None, Tempering(Tier.EXACT)),
     "calibrated on nothing": (measured([]), Tempering(Tier.EXACT)),
-    "too little history": (Dispersion(29, 1.0, 0.7, 1.5), Tempering(Tier.BLOCK)),
+    "too little history": (Dispersion(29, 1.0, 0.7, 1.5), Tempering(Tier.BLOCK, 1.3)),
     "a coin": (Dispersion(30, 1.19, 0.9, 1.7), Tempering(Tier.EXACT)),
     "clumps": (Dispersion(30, 2.0, 1.4, 3.0), Tempering(Tier.TEMPERED, FACTOR * 2.0)),
 }

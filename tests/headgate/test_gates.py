@@ -441,6 +441,13 @@ def test_the_verdict_says_which_tier_decided(dispersion, expected):
     assert (f"[{expected} tier]" in named(verdict)["errors"].reason) is (expected is not Tier.EXACT)
 
 
+def test_a_rare_event_that_never_happens_is_proven_safe_in_the_block_tier_too():
+    """Blocks that are all equal say nothing; without this, a guard on what was seen five times would hold for ever."""
+    calibration = Calibration(dispersions={"errors": Dispersion(5, 1.0, 0.5, 5.0)})
+    assert judge(GOOD, question(calibration=calibration)).answer is PASS
+    assert judge(live((0, 60), (0, 540)), question(calibration=calibration)).answer is OPEN
+
+
 def test_soft_margins_prove_what_the_declared_ones_leave_open():
     evidence, asked = live((0, 1_500), (0, 13_500)), question(next_weight=1.0)
     assert judge(evidence, asked).answer is OPEN

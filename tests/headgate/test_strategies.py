@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from headgate.errors import Rejected
 from headgate.plan import CanaryStep, Plan, Shadow, Strategy
-from headgate.strategies import Step, promoted, steps_of
+from headgate.strategies import Step, gates_in, promoted, steps_of
 from headgate.topology import Variant
 
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
@@ -112,3 +112,10 @@ def test_every_walk_climbs_to_everything(strategy: Strategy, percents: list[int]
     assert not steps or steps[-1].next_weight == 1
     assert all(step.topology.stable.bundle == OLD and step.guards for step in steps)
     assert len({step.name for step in steps}) == len(steps)
+
+
+def test_a_gate_that_no_step_feeds_has_no_part_of_the_budget() -> None:
+    """Without copies nothing is compared, so the whole of alpha is left to what is seen."""
+    silent = Plan(model="m", shadow=Shadow(percent=0))
+    assert gates_in(silent, walk(silent)).disagreement is None
+    assert gates_in(Plan(model="m"), walk(Plan(model="m"))).disagreement is not None
