@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headgate.cli.look import gates_text
 from headgate.errors import Rejected
 from headgate.gates import Gates, Rate, Slices
 from headgate.ledger import Entry
@@ -27,7 +28,7 @@ from headgate.report.rulings import benches
 from headgate.report.series import POINTS, bucketed, thinned, totals
 from headgate.report.settings import settings_of
 from tests.headgate.facts import LEDGERS, POINTS_SEEN, TRAFFIC
-from tests.headgate.rulings import LEAKING, undecided
+from tests.headgate.rulings import GUARDS, LEAKING, PLAN, undecided
 from tests.headgate.stories import (
     CHECKS,
     NOON,
@@ -294,3 +295,14 @@ def test_settings_say_what_somebody_chose(plan: Plan, name: str, expected: tuple
     chosen = {one.name: (one.value, one.default) for one in settings_of(plan) if one.chosen}
     assert chosen[name] == expected
     assert "gates.slices.share" not in chosen
+
+
+def test_the_command_line_shows_the_same_gates() -> None:
+    told = STORIES["slowed"]().verdicts[-1]
+    question = Question(gates=PLAN.gates, guards=GUARDS)
+    judged_ = Judged(step=told.step, question=question, verdict=told.verdict, watermark=told.watermark)
+    first, heading, worst, *rest = "\n".join(gates_text(judged_, PLAN)).splitlines()
+    assert first == "  gates   as last judged, in canary 25 %"
+    assert heading.split()[:3] == ["GATE", "ANSWER", "ROLE,"]
+    assert worst.split()[:4] == ["latency", "fail", "guard,", "tempered"]
+    assert len(rest) == 7 + 2
