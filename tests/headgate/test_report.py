@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from headgate.cli.look import gates_text
 from headgate.errors import Rejected
-from headgate.gates import Gates, Rate, Slices
+from headgate.gates import Gates, Question, Rate, Slices
 from headgate.ledger import Entry
-from headgate.lifecycle import Paused
+from headgate.lifecycle import Judged, Paused
 from headgate.plan import Approval, Plan, Policy, Reaction
 from headgate.report import EvidencePoint, Story, Traffic, markdown, numbers, plots_markdown, render, story
 from headgate.report.charts import NARROW, WIDE, error_chart, traffic_chart
