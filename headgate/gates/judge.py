@@ -84,8 +84,8 @@ class Judge:
             question: with the gates and margins that this fold began with.
             saturated: whether more keys failed than can be remembered: then nothing is proven safe about failures.
         """
-        gates, log_beta = question.gates, -math.log(question.gates.beta)
-        standings = {name: trial.standing(log_beta) for name, trial in self.trials.items()}
+        gates = question.gates
+        standings = {name: trial.standing() for name, trial in self.trials.items()}
         budget = Budget.of(question, self.trials, standings)
         findings = [
             self._finding(name, gate, standings[name], question, budget, saturated=saturated and name == ERRORS)
@@ -114,6 +114,7 @@ class Judge:
         to_pass = -math.log(question.gates.beta)
         to_fail = budget.log_thresholds[name]
         tier = self.trials[name].tier
+        missing: int | None = None
         if name in budget.proven:
             answer, proof = Answer.FAIL, f"harm proven ({budget.proven[name]})"
         elif saturated:
@@ -128,7 +129,8 @@ class Judge:
             )
         else:
             answer = Answer.NOT_ENOUGH_EVIDENCE
-            more = f", about {stands.needed:,} more {stands.unit} to proof of safety" if stands.needed else ""
+            missing = self.trials[name].needed(to_pass) if question.details else None
+            more = f", about {missing:,} more {stands.unit} to proof of safety" if missing else ""
             known = f"harm e = {e_value(stands.log_harm)}, safety e = {e_value(stands.log_safe)}"
             proof = f"not proven either way ({known}{more})"
         numbers = {
@@ -139,9 +141,9 @@ class Judge:
             "log_e_safe_needed": to_pass,
             "next_weight": question.next_weight,
         }
-        if stands.needed is not None:
-            numbers["needed_requests"] = stands.needed
-        if question.intervals:
+        if missing is not None:
+            numbers["needed_requests"] = missing
+        if question.details:
             numbers |= self.trials[name].intervals(question.gates.alpha)
         said = "" if tier is Tier.EXACT else f" [{tier} tier]"
         dry = " (dry run)" if gate.dry_run else ""
@@ -203,12 +205,11 @@ def saturated(evidence: Evidence, question: Question) -> bool:
 def curve(evidence: Evidence, question: Question) -> tuple[Point, ...]:
     """What was proven by each gate after each block, for plots."""
     blocks = blocks_of(evidence, question.shares, until=question.end)
-    log_beta = -math.log(question.gates.beta)
     walk = list(accumulate(blocks, Judge.after, initial=Judge.begin(question)))[1:]
     return tuple(
         Point(block=block.second, gate=name, log_harm=stands.log_harm, log_safe=stands.log_safe)
         for block, state in zip(blocks, walk, strict=True)
-        for name, stands in ((name, trial.standing(log_beta)) for name, trial in state.trials.items())
+        for name, stands in ((name, trial.standing()) for name, trial in state.trials.items())
     )
 
 

@@ -13,7 +13,7 @@ from headgate.evidence.readings import ERRORS, Block
 from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Rules, ServiceLevel
 from headgate.gates.question import Question
-from headgate.gates.standing import Standing
+from headgate.gates.standing import Standing, going_on
 from headgate.gates.verdict import Answer, Finding
 
 SLOW = 0.01
@@ -60,7 +60,11 @@ class LevelTrial:
             minutes=with_minute(self.minutes, block.second // 60, found.units.candidate, found.hits.candidate),
         )
 
-    def standing(self, _log_threshold: float) -> Standing:
+    def needed(self, log_threshold: float) -> int | None:
+        """The candidate's requests still to come until the promise is proven to be kept."""
+        return going_on(self.standing().log_safe, log_threshold, self.units)
+
+    def standing(self) -> Standing:
         """How it stands."""
         budget = 1 - self.gate.objective
         tests = [(self.failures, self.units, budget * self.gate.burn)]

@@ -65,7 +65,7 @@ class LatencyTrial:
             seen=self.seen + Arms(candidate[0], stable[0]),
         )
 
-    def standing(self, log_threshold: float) -> Standing:
+    def standing(self) -> Standing:
         """How it stands."""
         harm, safe = self.slower.log_e, self.not_slower.log_e
         if self.blocks:
@@ -88,8 +88,11 @@ class LatencyTrial:
             f"durations of {self.seen.candidate:,} candidate's and {self.seen.stable:,} stable's requests",
             numbers,
             enough=bool(self.seen.candidate and self.seen.stable),
-            needed=going_on(safe, log_threshold, self.requests),
         )
+
+    def needed(self, log_threshold: float) -> int | None:
+        """Live requests still to come until safety is proven."""
+        return going_on(self.standing().log_safe, log_threshold, self.requests)
 
     def intervals(self, _level: float) -> dict[str, float]:
         """None: its proofs are the margins themselves."""
@@ -128,7 +131,7 @@ class AverageTrial:
             )
         return replace(self, blocks=blocks, requests=self.requests + block.requests, count=self.count + count)
 
-    def standing(self, log_threshold: float) -> Standing:
+    def standing(self) -> Standing:
         """How it stands."""
         safe = self.blocks.log_below(self.margin / self.unit) + ONE_SIDED
         worse = self.blocks.mean * self.unit
@@ -139,8 +142,11 @@ class AverageTrial:
             f"{self.metric}: candidate worse by {worse:.4g} on average over {self.blocks.blocks} blocks",
             {**numbers, "candidate_units": self.count.candidate, "stable_units": self.count.stable},
             enough=bool(self.blocks.blocks),
-            needed=going_on(safe, log_threshold, self.requests),
         )
+
+    def needed(self, log_threshold: float) -> int | None:
+        """Live requests still to come until safety is proven."""
+        return going_on(self.standing().log_safe, log_threshold, self.requests)
 
     def intervals(self, level: float) -> dict[str, float]:
         """By how much the candidate is worse, in the metric's own unit."""
@@ -177,7 +183,7 @@ class LossTrial:
         dearer = self.dearer.after(block.second, found)
         return replace(self, dearer=dearer, not_dearer=self.not_dearer.after(found), pairs=pairs)
 
-    def standing(self, log_threshold: float) -> Standing:
+    def standing(self) -> Standing:
         """How it stands."""
         safe = self.not_dearer.log_e
         return Standing(
@@ -186,9 +192,12 @@ class LossTrial:
             f"{self.metric}: relative loss difference of {self.pairs:,} pairs",
             {"pairs": self.pairs, "margin": self.not_dearer.margin},
             enough=bool(self.pairs),
-            needed=going_on(safe, log_threshold, self.pairs),
             unit="pairs",
         )
+
+    def needed(self, log_threshold: float) -> int | None:
+        """Pairs still to come until safety is proven."""
+        return going_on(self.not_dearer.log_e, log_threshold, self.pairs)
 
     def intervals(self, _level: float) -> dict[str, float]:
         """None: its proofs are the margins themselves."""
@@ -217,7 +226,7 @@ class DisagreementTrial:
             return self
         return replace(self, pairs=self.pairs + pairs, differing=self.differing + min(differing, pairs))
 
-    def standing(self, log_threshold: float) -> Standing:
+    def standing(self) -> Standing:
         """How it stands."""
         harm = log_above(self.differing, self.pairs, self.limit) / self.phi
         safe = log_below(self.differing, self.pairs, self.limit) / self.phi
@@ -228,7 +237,6 @@ class DisagreementTrial:
             f"{self.differing:,} of {self.pairs:,} shadow answers differ from stable's (limit {self.limit:.2%})",
             numbers,
             enough=bool(self.pairs),
-            needed=self.pairs_until(log_threshold, safe),
             unit="pairs",
         )
 
@@ -237,8 +245,9 @@ class DisagreementTrial:
         low, high = rate_interval(self.differing, self.pairs, level, self.phi)
         return {"rate_low": low, "rate_high": high}
 
-    def pairs_until(self, log_threshold: float, log_safe: float) -> int | None:
-        """Pairs still to come until the share is proven below the limit, if all goes on as seen."""
+    def needed(self, log_threshold: float) -> int | None:
+        """Pairs still to come until the share is proven below the limit."""
+        log_safe = log_below(self.differing, self.pairs, self.limit) / self.phi
         if log_safe >= log_threshold:
             return 0
         if not self.pairs:

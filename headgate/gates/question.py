@@ -53,8 +53,9 @@ class Question(Value):
     """How long all steps together may last: the bets on a later change are spread over it."""
     until: AwareDatetime | None = None
     """Up to here evidence is complete; without it nothing is called stale."""
-    intervals: bool = False
-    """Whether confidence sequences are reported with the verdict: they decide nothing, and take a millisecond each."""
+    details: bool = False
+    """Whether a verdict also says confidence sequences and how much more is needed: both take time, and decide nothing.
+    """
     source_down: str = ""
     """Why observations do not come in; empty while they do."""
     calibration: Calibration = Calibration()

@@ -124,14 +124,13 @@ class RateTrial:
             return self.below_difference.log_e
         return log_mean((self.below_ratio.log_e, self.below_difference.log_e), (0.5, 0.5))
 
-    def standing(self, log_threshold: float) -> Standing:
+    def standing(self) -> Standing:
         """How it stands."""
         hits, units, routed = (turned(arms) if self.swapped else arms for arms in (self.hits, self.units, self.routed))
-        safe = self.log_safe
         verb = "failed" if self.event == "errors" else f"had {self.event} in"
         return Standing(
             self.log_harm,
-            safe,
+            self.log_safe,
             f"candidate {verb} {counted(hits.candidate, units.candidate, routed.candidate)}, "
             f"stable {counted(hits.stable, units.stable, routed.stable)}",
             {
@@ -147,13 +146,12 @@ class RateTrial:
                 "worst_ratio": self.harm.worst,
             },
             enough=bool(routed.candidate and routed.stable),
-            needed=going_on(safe, log_threshold, self.requests) if self.blocks else self.requests_until(log_threshold),
         )
 
-    def requests_until(self, log_threshold: float) -> int | None:
+    def needed(self, log_threshold: float) -> int | None:
         """Live requests still to come until safety is proven, if all goes on as seen; None if it then never is."""
-        if self.log_safe >= log_threshold:
-            return 0
+        if self.blocks or self.log_safe >= log_threshold:
+            return going_on(self.log_safe, log_threshold, self.requests)
         units = self.units.candidate + self.units.stable
         if not units or not self.requests or not 0 < self.weight < 1:
             return None
@@ -244,8 +242,11 @@ class SliceTrial:
         logs = [harm.log_e for _, harm in self.harms]
         return log_mean([*logs, 0.0], [*(1 / places for _ in logs), max(0.0, 1 - len(logs) / places)])
 
-    def standing(self, _log_threshold: float) -> Standing:
-        """How it stands; a slice is never proven safe here."""
+    def needed(self, _log_threshold: float) -> None:
+        """Nothing: a slice is never proven safe here."""
+
+    def standing(self) -> Standing:
+        """How it stands."""
         if not self.harms:
             return Standing(0.0, 0.0, "no failure in any slice yet", {"slices": 0}, enough=False)
         name, harm = max(self.harms, key=lambda item: item[1].log_e)

@@ -25,9 +25,8 @@ class Standing(NamedTuple):
     numbers: Mapping[str, float]
     enough: bool = True
     """Whether both sides were seen at all."""
-    needed: int | None = None
-    """Live requests still to come until safety is proven, if all goes on as seen; None when it then never is."""
     unit: str = "requests"
+    """What evidence of safety is counted in."""
 
 
 class Trial(Protocol):
@@ -40,8 +39,11 @@ class Trial(Protocol):
     def after(self, block: Block) -> Self:
         """The bets after one more block; each factor was fixed before the block was seen."""
 
-    def standing(self, log_threshold: float) -> Standing:
-        """How it stands; `log_threshold` is what safety must reach."""
+    def standing(self) -> Standing:
+        """How it stands."""
+
+    def needed(self, log_threshold: float) -> int | None:
+        """How much is still to come until safety reaches `log_threshold`, if all goes on as seen; None for never."""
 
     def intervals(self, level: float) -> dict[str, float]:
         """Ends of confidence sequences by name, right at all times together with chance 1 - level; only finite ones."""

@@ -247,6 +247,7 @@ class Watch:
             next_weight=self.step.next_weight,
             horizon_seconds=self._horizon_seconds,
             until=self.watermark,
+            details=True,
             source_down=source_down,
             calibration=self.desk.compiled.calibration,
             checks=self.live.checks,
@@ -276,10 +277,7 @@ class Watch:
         )
         self.desk.journal.record(observed)
         self.unsaved, self.late = Evidence(), 0
-        reported = question.model_copy(update={"intervals": True})
-        told = self.judge.verdict(reported, saturated=saturated(self.evidence, question))
-        assert told.answer is verdict.answer, "intervals are reported and decide nothing"
-        self._record(reported, told)
+        self._record(question, verdict)
         self.saved_at = now
 
     def _record(self, question: Question, verdict: Verdict) -> None:

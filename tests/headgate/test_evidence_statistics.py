@@ -196,10 +196,11 @@ MARGINS = [
 @pytest.mark.parametrize("block", HOSTILE)
 def test_hostile_numbers_never_end_in_an_exception_or_in_no_number(block, margins):
     trial = reduce(RateTrial.after, [block, block], begin(RateGate(**margins)))
-    stands = trial.standing(3.0)
+    stands = trial.standing()
     assert math.isfinite(stands.log_harm)
     assert math.isfinite(stands.log_safe)
-    assert stands.needed is None or stands.needed >= 0
+    missing = trial.needed(3.0)
+    assert missing is None or missing >= 0
     assert all(math.isfinite(end) for end in trial.intervals(0.05).values())
 
 
