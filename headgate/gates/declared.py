@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -185,13 +184,13 @@ class Gates(Value):
         metrics = {name: wider[name] for name in self.metrics}
         return self.model_copy(update={**{name: wider[name] for name in BUILT_IN & set(wider)}, "metrics": metrics})
 
-    @cached_property
+    @property
     def named(self) -> dict[str, Gate]:
         """Every gate that is on, by name."""
         built_in = {name: getattr(self, name) for name in sorted(BUILT_IN - {"split"})}
         return {name: gate for name, gate in {**built_in, **self.metrics}.items() if gate is not None}
 
-    @cached_property
+    @property
     def shares(self) -> dict[str, float]:
         """a_k: what part of alpha each gate has. They sum to 1; a dry run has none."""
         real = {name: gate.share for name, gate in self.named.items() if not gate.dry_run}
