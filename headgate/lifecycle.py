@@ -133,6 +133,8 @@ class Observed(Value):
     """Blocks that ended before this are closed."""
     late: int = 0
     """Lines that came after their block was closed, since the last such fact."""
+    unused: dict[str, int] = {}
+    """What else was read and is no evidence, since the last such fact: by why."""
     live: dict[str, Any] = {}
     """How far live rows were held to the data checks, and what those said; empty before the first look."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -106,6 +107,7 @@ class Watch:
     cursor: Cursor = field(init=False)
     watermark: datetime = field(init=False)
     late: int = 0
+    unused: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
     saved_at: datetime = field(default_factory=utc_now)
     plane_seen_at: datetime = field(default_factory=utc_now)
@@ -180,6 +182,7 @@ class Watch:
         self.evidence = self.evidence.merge(news)
         self.unsaved = self.unsaved.merge(news)
         self.cursor, self.watermark, self.late = seen.cursor, seen.watermark, self.late + seen.late
+        self.unused += Counter(seen.unused)
         self._fold(news)
         return ""
 
@@ -273,10 +276,11 @@ class Watch:
             cursor=self.cursor.model_dump(mode="json"),
             watermark=self.watermark,
             late=self.late,
+            unused=dict(sorted(self.unused.items())),
             live=self.live.model_dump(mode="json"),
         )
         self.desk.journal.record(observed)
-        self.unsaved, self.late = Evidence(), 0
+        self.unsaved, self.late, self.unused = Evidence(), 0, Counter()
         self._record(question, verdict)
         self.saved_at = now
 

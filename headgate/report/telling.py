@@ -75,7 +75,8 @@ def tell_step(fact: Staged | Began | Observed | Judged | Passed) -> str:
             return f"{fact.step}: {percent(fact.weight)} of live requests{copies}, revision {fact.revision}"
         case Observed():
             late = f", {plural(fact.late, 'late line')}" if fact.late else ""
-            return f"{fact.step}: evidence {short(fact.evidence)} up to {moment(fact.watermark)}{late}"
+            unused = "".join(f", {count:,} {why}" for why, count in fact.unused.items())
+            return f"{fact.step}: evidence {short(fact.evidence)} up to {moment(fact.watermark)}{late}{unused}"
         case Judged():
             return f"{fact.step}: {fact.verdict.answer}: {fact.verdict.reason}"
         case Passed():

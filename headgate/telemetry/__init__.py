@@ -78,6 +78,17 @@ class Look:
     lost_files: int = 0
     """Rotated files that were deleted before they were read."""
 
+    @property
+    def unused(self) -> dict[str, int]:
+        """What else is no evidence, by why, for people: only what there is."""
+        counts = {
+            "unreadable lines": self.unreadable,
+            "wrong slice labels": self.unlabelled,
+            "pairs given up": self.dropped,
+            "lost log files": self.lost_files,
+        }
+        return {why: count for why, count in counts.items() if count}
+
 
 def begin(folder: Path) -> Cursor:
     """A cursor at the end of all logs: a release need not read what was before it."""

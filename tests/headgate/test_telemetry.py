@@ -119,6 +119,7 @@ def test_rotated_files_that_are_gone_are_reported(logs):
     logs.access.with_name("access-1.jsonl").unlink()
     found = logs.look(cursor)
     assert (requests(found), found.lost_files) == (2, 1)
+    assert found.unused == {"lost log files": 1}
 
 
 def test_a_release_begins_at_the_end_of_what_was_logged(logs):
