@@ -91,6 +91,8 @@ class Story(Value):
     """Width of one bucket of `traffic`."""
     evidence: tuple[EvidencePoint, ...] = ()
     durations: tuple[Durations, ...] = ()
+    shares: dict[str, float] = Field(default_factory=dict)
+    """What part of alpha each gate has, as it was judged: gates that no step can feed have none."""
     late: int = 0
     """Log lines that came after their block was closed; counted, never judged."""
     ledger: tuple[LedgerLine, ...] = ()
@@ -168,6 +170,7 @@ def story(
         bucket_seconds=width,
         evidence=thinned([*evidence, *between(verdicts, walk, known={point.gate for point in evidence})]),
         durations=tuple(durations),
+        shares=(state.verdict.question.gates if state.verdict else state.requested.plan.gates).shares,
         late=sum(fact.late for fact in state.observed),
         ledger=tuple(
             LedgerLine(

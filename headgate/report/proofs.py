@@ -142,7 +142,7 @@ def tips(svg: Element, frame: Frame, side: Side, moments: Sequence[Moment]) -> N
 
 def moments_of(story: Story) -> list[Moment]:
     """The points of all gates, time by time. A gate without one keeps its last of the step, or stands at 1."""
-    gates, shares, alone = story.plan.gates, story.plan.gates.shares, by_itself(story)
+    gates, shares, alone = story.plan.gates, story.shares, by_itself(story)
     summed = [gate for gate in shares if gate not in alone]
     starts = [(stop.began.timestamp(), stop.name) for stop in story.steps if stop.began]
     asked = {line.step: line.guards for line in story.verdicts}

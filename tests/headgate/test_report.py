@@ -28,7 +28,7 @@ from headgate.report.rulings import benches
 from headgate.report.series import POINTS, bucketed, thinned, totals
 from headgate.report.settings import settings_of
 from tests.headgate.facts import LEDGERS, POINTS_SEEN, TRAFFIC
-from tests.headgate.rulings import GUARDS, LEAKING, PLAN, undecided
+from tests.headgate.rulings import GOOD, GUARDS, LEAKING, PLAN, live_verdict, undecided
 from tests.headgate.stories import (
     CHECKS,
     NOON,
@@ -269,6 +269,21 @@ def test_harm_adds_up_over_the_gates_that_share_the_budget() -> None:
     assert last.harm["revenue"] == pytest.approx(LEAKING["revenue"].harm + math.log(shares["revenue"]))
     assert set(last.safe) == {"errors", "invalid", "latency", "revenue"}
     assert last.weakest == last.safe["errors"]
+
+
+def test_the_budget_is_the_one_that_was_judged() -> None:
+    """Without copies no pair is ever seen, and the others have the part of alpha that agreement would have."""
+    unfed = PLAN.gates.model_copy(update={"disagreement": None})
+    question = Question(gates=unfed, guards=GUARDS)
+    verdict = live_verdict(0.05, GOOD)
+    facts = [
+        *opening("2.0.0", "1.0.0", CHECKS),
+        began("canary 5 %", 27, 3, 0.05),
+        (after(60), "w", Judged(step="canary 5 %", question=question, verdict=verdict, watermark=after(58))),
+    ]
+    told = story(release="r", entries=written(facts))
+    assert told.shares == unfed.shares
+    assert moments_of(told)[-1].harm["errors"] == pytest.approx(GOOD["errors"].harm + math.log(unfed.shares["errors"]))
 
 
 def test_a_policy_is_told_in_words() -> None:
