@@ -11,7 +11,7 @@ from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from headgate import releasing
-from headgate.gates import Verdict
+from headgate.gates import Finding, Verdict, e_value
 from headgate.lifecycle import Reported
 from headgate.releasing import Run
 from headgate.report import markdown, plots_markdown
@@ -48,13 +48,26 @@ def key_of(*words: str) -> str:
 
 @best_effort
 def show_step(run: Run, step: Step, move: Move, verdict: Verdict) -> None:
-    """The gates of one step as a table, one row per figure."""
+    """The gates of one step as a table, one row each."""
     rows = [
-        {"gate": finding.gate, "answer": finding.answer.value, "figure": name, "value": f"{value:,.6g}"}
+        {
+            "gate": finding.gate,
+            "answer": finding.answer.value,
+            "decides": "yes" if finding.decides else "no",
+            "tier": finding.tier.value if finding.tier else "",
+            "harm e": against(finding, "log_e_harm"),
+            "safety e": against(finding, "log_e_safe"),
+            "why": finding.reason,
+        }
         for finding in verdict.findings
-        for name, value in finding.numbers.items()
     ]
     create_table_artifact(rows, key=key_of(run.model, step.name, "gates"), description=move.reason)
+
+
+def against(finding: Finding, name: str) -> str:
+    """An e-value, and what it must reach; empty for findings without."""
+    value, bar = finding.numbers.get(name), finding.numbers.get(f"{name}_needed")
+    return "" if value is None or bar is None else f"{e_value(value)} of {e_value(bar)}"
 
 
 @best_effort

@@ -16,7 +16,7 @@ from headgate.evidence.quantile import NotSlower
 from headgate.evidence.readings import NOTHING, Arms, Block, Durations, Values
 from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Average, Disagreement, Latency, Loss, Worse
-from headgate.gates.standing import ONE_SIDED, Standing, going_on
+from headgate.gates.standing import Standing, going_on, one_sided
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class LatencyTrial:
         """How it stands."""
         harm, safe = self.slower.log_e, self.not_slower.log_e
         if self.blocks:
-            harm = self.blocks.log_above(self.tolerance) + ONE_SIDED
-            safe = self.blocks.log_below(self.margin) + ONE_SIDED
+            harm = one_sided(self.blocks.log_above(self.tolerance))
+            safe = one_sided(self.blocks.log_below(self.margin))
         numbers = {
             "candidate_units": self.seen.candidate,
             "stable_units": self.seen.stable,
@@ -133,11 +133,11 @@ class AverageTrial:
 
     def standing(self) -> Standing:
         """How it stands."""
-        safe = self.blocks.log_below(self.margin / self.unit) + ONE_SIDED
+        safe = one_sided(self.blocks.log_below(self.margin / self.unit))
         worse = self.blocks.mean * self.unit
         numbers = {"blocks": self.blocks.blocks, "worse_by": worse, "margin": self.margin, "requests": self.requests}
         return Standing(
-            self.blocks.log_above() + ONE_SIDED,
+            one_sided(self.blocks.log_above()),
             safe,
             f"{self.metric}: candidate worse by {worse:.4g} on average over {self.blocks.blocks} blocks",
             {**numbers, "candidate_units": self.count.candidate, "stable_units": self.count.stable},

@@ -17,7 +17,7 @@ from headgate.evidence.ratio import STAKES, BelowRatio
 from headgate.evidence.readings import NOTHING, Arms, Block
 from headgate.evidence.sequences import Interval, Labels, difference_interval, ratio_interval
 from headgate.gates.declared import RateGate
-from headgate.gates.standing import ONE_SIDED, Standing, counted, going_on
+from headgate.gates.standing import Standing, counted, going_on, one_sided
 
 FALSE_NAMES = 0.05
 """Expected share of wrong names among the slices that are named (e-BH)."""
@@ -113,13 +113,13 @@ class RateTrial:
     @property
     def log_harm(self) -> float:
         """Natural logarithm of the e-value against "no worse than the tolerance allows"."""
-        return self.blocks.log_above() + ONE_SIDED if self.blocks else self.harm.log_e
+        return one_sided(self.blocks.log_above()) if self.blocks else self.harm.log_e
 
     @property
     def log_safe(self) -> float:
         """Natural logarithm of the e-value against "at or beyond both margins"."""
         if self.blocks and any(self.hits):
-            return self.blocks.log_below(self.below_difference.margin) + ONE_SIDED
+            return one_sided(self.blocks.log_below(self.below_difference.margin))
         if self.blocks:  # blocks that are all equal prove nothing; that nothing happened at all does
             return self.below_difference.log_e
         return log_mean((self.below_ratio.log_e, self.below_difference.log_e), (0.5, 0.5))

@@ -9,8 +9,14 @@ from typing import NamedTuple, Protocol, Self
 from headgate.evidence.dispersion import Tier
 from headgate.evidence.readings import Block
 
-ONE_SIDED = math.log(2)
-"""The block t test is two-sided; with its sign it proves one side at half the chance of error."""
+
+def one_sided(log_e: float) -> float:
+    """The evidence of a two-sided e-value whose sign is known: it proves one side at half the chance of error.
+
+    >>> round(one_sided(3.0), 3), one_sided(0.0)
+    (3.693, 0.0)
+    """
+    return log_e + math.log(2) if log_e > 0 else log_e
 
 
 class Standing(NamedTuple):
@@ -72,7 +78,9 @@ def going_on(log_safe: float, log_threshold: float, requests: int) -> int | None
 def e_value(log_e: float) -> str:
     """An e-value for people.
 
-    >>> e_value(3.714), e_value(400.0)
-    ('41', '10^174')
+    >>> e_value(0.2), e_value(3.714), e_value(5.4), e_value(400.0)
+    ('1.2', '41', '221', '10^174')
     """
-    return f"{math.exp(log_e):.2g}" if log_e < math.log(1e4) else f"10^{log_e / math.log(10):.0f}"
+    if log_e >= math.log(1e4):
+        return f"10^{log_e / math.log(10):.0f}"
+    return f"{math.exp(log_e):,.0f}" if log_e >= math.log(99.5) else f"{math.exp(log_e):.2g}"
