@@ -165,7 +165,9 @@ def bad_requests(found: Results) -> Figure:
     axes = picture.add_subplot()
     for offset, engine in enumerate(ENGINES):
         colour, marker, _ = STYLES[engine]
-        axes.plot([], [], color=colour, marker=marker, markersize=9, linestyle="none", label=engine)
+        healthy = np.isfinite(found[name_of(engine, "A/A")][ROLLED_BACK]).mean()
+        label = f"{engine}\n({percent(healthy)} of healthy ones rolled back)"
+        axes.plot([], [], color=colour, marker=marker, markersize=9, linestyle="none", label=label)
         for place, world in enumerate(BAD):
             ended = found[name_of(engine, world)]
             missed = float(np.isfinite(ended[PROMOTED]).mean())

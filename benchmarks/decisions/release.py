@@ -49,7 +49,8 @@ BEFORE = 200
 FINE, MIDDLING, LONG = 5, 10, MINUTE
 """Seconds of a block: at first, up to the hour, and after it."""
 HISTORY_HOURS, HISTORY_WEIGHT = 20, 0.5
-"""How much A/A history there is, and the share that one side had in it."""
+"""How much A/A history there is, and the share that one side had in it: the largest that a release reaches, where
+bursts of one arm scatter labels most (in proportion to w (1 - w), less 1 for the coin)."""
 
 ROLLED_BACK, PROMOTED, SERVED = Key("seconds until rollback"), Key("seconds until promotion"), Key("requests served")
 """The last: requests that the candidate served from when it was bad until the end."""
