@@ -57,14 +57,14 @@ WORLDS = {
     "A/A, diurnal": World(noise=Noise.DIURNAL),
     "A/A, shared bursts": World(noise=Noise.SHARED),
     "A/A, warm-up of 30 s a step": World(warm_up=30),
-    "A/A, bursts of one arm": World(noise=Noise.OWN, calibrated=True),
+    "A/A, bursts of one arm": World(noise=Noise.OWN, calibrated=True, fine=120),
     "errors x1.25": World({"errors": 1.25}),
-    "errors x1.5": World({"errors": 1.5}, fine=600),
-    "errors x2": World({"errors": 2.0}, fine=600),
-    "errors x2 from minute 4": World({"errors": 2.0}, onset=240, fine=600),
-    "invalid x5": World({"invalid": 5.0}, fine=600),
-    "p99 x2": World(effect=Effect.TAIL, fine=600),
-    "latency +10 %": World(effect=Effect.SLOWER, fine=600),
+    "errors x1.5": World({"errors": 1.5}),
+    "errors x2": World({"errors": 2.0}),
+    "errors x2 from minute 4": World({"errors": 2.0}, onset=240),
+    "invalid x5": World({"invalid": 5.0}),
+    "p99 x2": World(effect=Effect.TAIL),
+    "latency +10 %": World(effect=Effect.SLOWER),
 }
 """Whole releases."""
 RUNS = {
@@ -108,7 +108,7 @@ RATES = (
     Experiment("one window, A/A", partial(studies.windows, RateTrace(0.01, 0.01, seconds=60)), 40_000, 2000),
     Experiment("one window, 1 % to 2 %", partial(studies.windows, RateTrace(0.01, 0.02, seconds=60)), 4000, 2000),
     Experiment("margins, 1 %, A/A", partial(studies.margins, AA), 300),
-    Experiment("margins, 1 % to 1.5 %", partial(studies.margins, RateTrace(0.01, 0.015, seconds=10)), 2000),
+    Experiment("margins, 1 % to 1.5 %", partial(studies.margins, RateTrace(0.01, 0.015)), 1000),
 )
 
 OWN = partial(RateTrace, noise=Noise.OWN)
@@ -125,7 +125,7 @@ DURATIONS = tuple(
 )
 
 SHADOW = (
-    Experiment("pairs, 2 % differ", partial(studies.disagreement, PairTrace(0.02, seconds=10)), 3000),
+    Experiment("pairs, 2 % differ", partial(studies.disagreement, PairTrace(0.02)), 3000),
     Experiment("pairs, 4 % differ", partial(studies.disagreement, PairTrace(0.04)), 500),
     Experiment("pairs, 1 % differ", partial(studies.disagreement, PairTrace(0.01)), 500),
     Experiment("losses, A/A", partial(studies.losses, LossTrace(0.0)), 300, 20),

@@ -73,7 +73,7 @@ class World:
     """Whether over-dispersion was measured before, on history with the same noise."""
     minutes: int = 120
     """It is given up after so many."""
-    fine: int = 120
+    fine: int = 600
     """Seconds for which blocks are as short as they are at first."""
 
     def rate(self, event: str, end: int) -> float:
