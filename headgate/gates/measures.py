@@ -11,12 +11,15 @@ from headgate.evidence.block_t import BlockT
 from headgate.evidence.dispersion import Tier
 from headgate.evidence.histogram import RATIO
 from headgate.evidence.latency import Slower
-from headgate.evidence.paired import Dearer, NotDearer
+from headgate.evidence.paired import WIDTH, Dearer, NotDearer
 from headgate.evidence.quantile import NotSlower
 from headgate.evidence.readings import NOTHING, Arms, Block, Durations, Values
 from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Average, Disagreement, Latency, Loss, Worse
-from headgate.gates.standing import Standing, going_on, one_sided
+from headgate.gates.standing import BLOCK_SECONDS, Standing, going_on, one_sided
+
+HALF = WIDTH / 2
+"""Half a bin of relative differences: a bin's pairs lie half a bin above its lower end on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class LatencyTrial:
             NotSlower.begin(p50=p50, p99=p99, phi=phi),
             bins(p50),
             bins(gate.tolerance),
-            BlockT.begin(start=start) if tier is Tier.BLOCK else None,
+            BlockT.begin(start=start, seconds=BLOCK_SECONDS) if tier is Tier.BLOCK else None,
         )
 
     def after(self, block: Block) -> LatencyTrial:
@@ -163,45 +166,66 @@ class LossTrial:
     tier: Tier
     dearer: Dearer
     not_dearer: NotDearer
+    blocks: BlockT | None
+    """Means of the relative difference by blocks of time, in half bins; None where pairs are bet on one by one."""
     pairs: int = 0
 
     @classmethod
-    def begin(
-        cls, metric: str, gate: Loss, *, tier: Tier, phi: float, start: int, minutes: int, after: float
-    ) -> LossTrial:
+    def begin(cls, metric: str, gate: Loss, *, phi: float, start: int, minutes: int, after: float) -> LossTrial:
         """Before the first block; `after` is the weight that a PASS leads to."""
-        margin = min(gate.margin / after, 0.9)
-        dearer = Dearer.begin(start=start, minutes=minutes, phi=phi)
-        return cls(metric, tier, dearer, NotDearer.begin(margin=margin, phi=phi))
+        return cls(
+            metric,
+            Tier.EXACT if gate.independent else Tier.BLOCK,
+            Dearer.begin(start=start, minutes=minutes, phi=phi),
+            NotDearer.begin(margin=min(gate.margin / after, 0.9), phi=phi),
+            None if gate.independent else BlockT.begin(start=start, seconds=BLOCK_SECONDS),
+        )
 
     def after(self, block: Block) -> LossTrial:
         """The bets after one more block."""
         found = block.differences.get(self.metric)
         if not found:
             return self
-        pairs = self.pairs + sum(found.values())
-        dearer = self.dearer.after(block.second, found)
-        return replace(self, dearer=dearer, not_dearer=self.not_dearer.after(found), pairs=pairs)
+        pairs, total = counted(found)
+        return replace(
+            self,
+            dearer=self.dearer.after(block.second, found),
+            not_dearer=self.not_dearer.after(found),
+            blocks=self.blocks and self.blocks.after(block.second, pairs, 2 * total + pairs, 1, 0),
+            pairs=self.pairs + pairs,
+        )
+
+    @property
+    def log_safe(self) -> float:
+        """Natural logarithm of the e-value against "dearer by the margin or more"."""
+        margin = self.not_dearer.margin
+        return one_sided(self.blocks.log_below(margin / HALF)) if self.blocks else self.not_dearer.log_e
 
     def standing(self) -> Standing:
         """How it stands."""
-        safe = self.not_dearer.log_e
         return Standing(
-            self.dearer.log_e,
-            safe,
-            f"{self.metric}: relative loss difference of {self.pairs:,} pairs",
-            {"pairs": self.pairs, "margin": self.not_dearer.margin},
+            one_sided(self.blocks.log_above()) if self.blocks else self.dearer.log_e,
+            self.log_safe,
+            f"{self.metric}: candidate's loss against stable's {self.mean:+.3g} on average over {self.pairs:,} pairs",
+            {"pairs": self.pairs, "margin": self.not_dearer.margin, "mean": self.mean},
             enough=bool(self.pairs),
             unit="pairs",
         )
 
+    @property
+    def mean(self) -> float:
+        """Mean relative difference of the losses so far."""
+        return self.dearer.spread.mean if self.pairs else 0.0
+
     def needed(self, log_threshold: float) -> int | None:
         """Pairs still to come until safety is proven."""
-        return going_on(self.not_dearer.log_e, log_threshold, self.pairs)
+        return going_on(self.log_safe, log_threshold, self.pairs)
 
-    def intervals(self, _level: float) -> dict[str, float]:
-        """None: its proofs are the margins themselves."""
-        return {}
+    def intervals(self, level: float) -> dict[str, float]:
+        """The mean relative difference, where blocks of time tell it."""
+        low, high = self.blocks.interval(level) if self.blocks else (-math.inf, math.inf)
+        ends = {"difference_low": low * HALF, "difference_high": high * HALF}
+        return {name: end for name, end in ends.items() if math.isfinite(end)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from headgate.evidence import difference, label
+from headgate.evidence import difference, label, ratio
 from headgate.evidence.block_t import BlockT
 from headgate.evidence.difference import BelowDifference
 from headgate.evidence.dispersion import Tier
@@ -13,11 +13,11 @@ from headgate.evidence.label import Harm
 from headgate.evidence.mixture import log_mean
 from headgate.evidence.multiple import proven
 from headgate.evidence.passage import Walk, needed
-from headgate.evidence.ratio import STAKES, BelowRatio
+from headgate.evidence.ratio import BelowRatio
 from headgate.evidence.readings import NOTHING, Arms, Block
 from headgate.evidence.sequences import Interval, Labels, difference_interval, ratio_interval
 from headgate.gates.declared import RateGate
-from headgate.gates.standing import Standing, counted, going_on, one_sided
+from headgate.gates.standing import BLOCK_SECONDS, Standing, counted, going_on, one_sided
 
 FALSE_NAMES = 0.05
 """Expected share of wrong names among the slices that are named (e-BH)."""
@@ -64,15 +64,15 @@ class RateTrial:
         after: float,
     ) -> RateTrial:
         """Before the first block; `after` is the weight that a PASS leads to."""
-        ratio = 1 + min(gate.ratio_margin / after, MOST_RATIO)
+        most = 1 + min(gate.ratio_margin / after, MOST_RATIO)
         return cls(
             event,
             swapped,
             tier,
             Harm.begin(start=start, minutes=minutes, phi=phi, null=gate.tolerance),
-            BelowRatio(max(ratio, gate.tolerance), phi=phi),
+            BelowRatio(max(most, gate.tolerance), phi=phi),
             BelowDifference(min(gate.difference_margin / after, 1.0), phi=phi),
-            BlockT.begin(start=start) if tier is Tier.BLOCK else None,
+            BlockT.begin(start=start, seconds=BLOCK_SECONDS) if tier is Tier.BLOCK else None,
         )
 
     def after(self, block: Block) -> RateTrial:
@@ -167,26 +167,27 @@ class RateTrial:
         stable = (1 - weight) * min(1.0, self.hits.stable / max(1, self.units.stable))
         null, *alternatives = self.below_ratio.odds(self.untouched)
         factors, logs = [], []
-        for log, alternative, stake in zip(self.below_ratio.log_wealth, alternatives, STAKES, strict=True):
+        for log, alternative, stake in zip(self.below_ratio.log_wealth, alternatives, ratio.STAKES, strict=True):
             gain, cost = label.log_factors(weight, min(alternative, null), null)
             factors.append((gain - cost, -cost, 0.0))
             logs.append(log + math.log(stake / 2))
         bets = difference.log_factors(weight, self.below_difference.margin)
         factors += bets
-        logs += [log - math.log(2 * len(bets)) for log in self.below_difference.log_wealth]
+        known = zip(self.below_difference.log_wealth, difference.STAKES, strict=True)
+        logs += [log + math.log(stake / 2) for log, stake in known]
         return Walk(tuple(factors), (candidate, stable, 1 - candidate - stable)), logs
 
     def intervals(self, level: float) -> dict[str, float]:
         """Confidence sequences of the rate ratio and of the rate difference, candidate against stable."""
         phi = self.below_ratio.phi
-        ratio = ratio_interval(self.labels, level, phi)
+        times = ratio_interval(self.labels, level, phi)
         units = Arms(*(max(pair) for pair in zip(self.units, self.hits, strict=True)))
-        difference = difference_interval(self.hits, units, level, phi)
+        apart = difference_interval(self.hits, units, level, phi)
         if self.swapped:
-            ratio = Interval(1 / ratio.high if ratio.high else math.inf, 1 / ratio.low if ratio.low else math.inf)
-            difference = Interval(-difference.high, -difference.low)
-        ends = {"ratio_low": ratio.low, "ratio_high": ratio.high}
-        ends |= {"difference_low": difference.low, "difference_high": difference.high}
+            times = Interval(1 / times.high if times.high else math.inf, 1 / times.low if times.low else math.inf)
+            apart = Interval(-apart.high, -apart.low)
+        ends = {"ratio_low": times.low, "ratio_high": times.high}
+        ends |= {"difference_low": apart.low, "difference_high": apart.high}
         return {name: end for name, end in ends.items() if math.isfinite(end)}
 
 

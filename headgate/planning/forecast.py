@@ -26,6 +26,8 @@ from headgate.values import Value
 
 LIKELY = 0.95
 """The chance that a time called likely keeps."""
+Z_LIKELY = 1.645
+"""How many standard deviations above its mean a normal variable stays with that chance."""
 LONGEST = 1e9
 """Seconds, 30 years: what takes longer never happens."""
 ANY, OTHER = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
@@ -98,7 +100,9 @@ class Forecast(Value):
     @property
     def median_seconds(self) -> float | None:
         """How long the release takes in half of all cases."""
-        return total([step.median_seconds for step in self.steps])
+        known = [(step.median_seconds, step.likely_seconds) for step in self.steps]
+        pairs = [(median, likely) for median, likely in known if median is not None and likely is not None]
+        return median_of_sum(pairs) if len(pairs) == len(known) else total([median for median, _ in known])
 
     @property
     def likely_seconds(self) -> float | None:
@@ -110,6 +114,21 @@ class Forecast(Value):
         ]
         known = [seconds for seconds in late if seconds is not None]
         return max(known, default=0.0) if len(known) == len(late) else None
+
+
+def median_of_sum(parts: list[tuple[float, float]]) -> float:
+    """Median of a sum of skewed times, each given by its median and 95 % quantile: medians alone add up to less.
+
+    Each is taken as lognormal, and so is the sum, with their mean and variance (Fenton 1960).
+
+    >>> median_of_sum([(60.0, 60.0), (60.0, 60.0)]), round(median_of_sum([(87.0, 250.0), (125.0, 490.0)]))
+    (120.0, 235)
+    """
+    spreads = [math.log(max(likely, median) / median) / Z_LIKELY if median > 0 else 0.0 for median, likely in parts]
+    means = [median * math.exp(spread**2 / 2) for (median, _), spread in zip(parts, spreads, strict=True)]
+    mean = math.fsum(means)
+    variance = math.fsum([one**2 * math.expm1(spread**2) for one, spread in zip(means, spreads, strict=True)])
+    return mean**2 / math.sqrt(mean**2 + variance) if mean > 0 else 0.0
 
 
 def total(parts: list[float | None]) -> float | None:

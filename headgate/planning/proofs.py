@@ -68,7 +68,7 @@ def rate_matter(
         Bets(
             (
                 *(math.log(stake / 2) for stake in ratio.STAKES),
-                *(math.log(0.5 / len(difference.FRACTIONS)) for _ in difference.FRACTIONS),
+                *(math.log(stake / 2) for stake in difference.STAKES),
             ),
             Walk(
                 (*below_ratio(weight, most, 1 - share), *difference.log_factors(weight, apart)),

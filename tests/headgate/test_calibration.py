@@ -1,4 +1,4 @@
-"""Calibration: phi is 1 for instances that are alike and large for instances with bursts; what a plan does under it."""
+"""D-12: phi is 1 for instances that are alike and large for instances with bursts; what a plan does under it."""
 
 import json
 import math

@@ -287,7 +287,7 @@ DRIFTS = {  # stable, candidate, rows, passes, warning, words
 def test_drift(
     before: dict[str, Any], after: dict[str, Any], rows: str, passes: bool, warning: bool, words: str, tmp_path: Path
 ) -> None:
-    """It tells the effect beside what chance explains, warns beyond, and blocks only what does not answer."""
+    """C-73: It tells the effect beside what chance explains, warns beyond, and blocks only what does not answer."""
     (tmp_path / "candidate").mkdir()
     if rows:
         (tmp_path / "candidate" / "samples.csv").write_text(rows)

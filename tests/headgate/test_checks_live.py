@@ -1,4 +1,4 @@
-"""Suites and constraints on live rows: what is broken blocks, what strays does not, whatever the logs hold."""
+"""D-08: Suites and constraints on live rows: what is broken blocks, what strays does not, whatever the logs hold."""
 
 from __future__ import annotations
 

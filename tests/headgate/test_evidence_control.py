@@ -82,7 +82,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize(("arl", "chart", "lengths", "within"), PUBLISHED.values(), ids=PUBLISHED)
 def test_average_run_lengths_are_those_of_the_papers(arl, chart, lengths, within):
-    """Exactly, through each chart's own recursion and limit; the papers print two to ten digits."""
+    """C-36: Exactly, through each chart's own recursion and limit; the papers print two to ten digits."""
     for shift, length in lengths.items():
         assert arl(chart, shift) == pytest.approx(length, rel=within)
 
@@ -132,7 +132,7 @@ def autocorrelated(chance: np.random.Generator, count: int, lag: float) -> list[
 
 
 def test_autocorrelation_breaks_a_chart_and_residuals_mend_it():
-    """Chance signals of an EWMA chart: some 2 in 1000 values were promised."""
+    """C-36: Chance signals of an EWMA chart: some 2 in 1000 values were promised."""
     values = autocorrelated(np.random.default_rng(5), 60_000, 0.6)
     baseline = baseline_of(values[:30_000])
     assert baseline == pytest.approx((10, 1, 0.6), abs=0.05)

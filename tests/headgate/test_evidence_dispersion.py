@@ -21,6 +21,7 @@ TIERS = {
 
 @pytest.mark.parametrize(("history", "expected"), TIERS.values(), ids=TIERS)
 def test_tier(history, expected):
+    """D-02."""
     assert tier(history) == expected
 
 

@@ -287,6 +287,7 @@ def margins():
 
 
 def test_a_slower_candidate_is_found_and_an_equal_one_is_not():
+    """C-31, D-11."""
     found = [played(seed, 1.1)[0] > math.log(20) for seed in range(12)]
     alarms = [played(seed, 1.0)[0] > math.log(20) for seed in range(12)]
     assert sum(found) >= 7
@@ -294,6 +295,7 @@ def test_a_slower_candidate_is_found_and_an_equal_one_is_not():
 
 
 def test_an_equal_candidate_is_proven_safe_and_one_at_the_margin_is_not():
+    """C-31."""
     proven = [played(seed, 1.0, seconds=300)[1].log_e > math.log(20) for seed in range(4)]
     wrong = [played(seed, RATIO, seconds=300)[1].log_e > math.log(20) for seed in range(4)]
     assert sum(proven) >= 3

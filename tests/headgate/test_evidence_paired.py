@@ -113,7 +113,7 @@ def test_hostile_counts_never_raise(counts):
 
 
 def test_harm_is_found_and_safety_shown_where_they_are():
-    """Loss +10 % of heavy-tailed errors, and none: as seen in about 1,500 and 5,000 pairs."""
+    """D-05: Loss +10 % of heavy-tailed errors, and none: as seen in about 1,500 and 5,000 pairs."""
     rng = random.Random(5)
 
     def block(scale):

@@ -345,19 +345,21 @@ def test_an_average_is_judged_in_its_own_unit(candidate, stable, worse, expected
 
 def test_paired_losses_of_shadow_answers():
     """D-05: the same items, both models' losses."""
-    gates = only(metrics={"loss": Loss()})
-    asked = question(0.0, gates=gates, next_weight=1.0)
 
-    def losses(shift):
-        return Evidence(
-            {
-                Cell(SECOND + n, 7, SHADOW): {"pairs": 40, f"diff:loss:{shift + 20 * ((n * 7) % 11 - 5)}": 40}
-                for n in range(120)
-            }
-        )
+    def answer(shift, loss, seconds):
+        places = (shift + 20 * ((n * 7) % 11 - 5) for n in range(seconds))
+        counts = {
+            Cell(SECOND + n, 7, SHADOW): {"pairs": 40, f"diff:loss:{place}": 40} for n, place in enumerate(places)
+        }
+        gates = only(metrics={"loss": loss})
+        return judge(Evidence(counts), question(0.0, gates=gates, next_weight=1.0)).answer
 
-    assert judge(losses(-1), asked).answer is PASS
-    assert judge(losses(60), asked).answer is FAIL
+    one_by_one = Loss(independent=True)
+    assert answer(-1, one_by_one, 120) is PASS
+    assert answer(60, one_by_one, 120) is FAIL
+    assert answer(60, Loss(), 120) is OPEN, "blocks of time need five of them"
+    assert answer(-1, Loss(), 1800) is PASS
+    assert answer(60, Loss(), 1800) is FAIL
 
 
 def test_slices_find_what_the_whole_hides_and_never_guard():

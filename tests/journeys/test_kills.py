@@ -61,6 +61,9 @@ limit = 0.5                       # copies to a server that is killed are lost
 [gates.errors]
 difference_margin = 0.2
 
+[gates.invalid]
+difference_margin = 0.2
+
 [gates.latency]
 guard = false                     # a server that has just been started again is slow
 

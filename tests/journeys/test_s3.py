@@ -22,8 +22,14 @@ percent = 50
 dwell_seconds = 2
 dwell_pairs = 50
 
-[errors]
+[gates.errors]
 difference_margin = 0.05
+
+[gates.invalid]
+difference_margin = 0.05
+
+[gates.latency]
+guard = false
 
 [[schedule]]
 percent = 50
