@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check ceph-test benchmark-quick clean
+.PHONY: help setup demo test check ceph-test benchmark benchmark-quick clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -43,9 +43,14 @@ check: setup
 ceph-test: setup
 	infra/ceph/test
 
-## make benchmark-quick  five releases without and five with a fault, judged live
+## make benchmark-quick  ten releases judged live, and a tenth of the decisions below
 benchmark-quick: setup
 	$(BIN)/python -m benchmarks.releases --quick
+	$(BIN)/python -m benchmarks.decisions --quick
+
+## make benchmark        how fast and how often wrongly this and other engines decide (about 6 minutes on two free cores)
+benchmark: setup
+	$(BIN)/python -m benchmarks.decisions
 
 clean:
 	rm -rf .venv .headgate build dist *.egg-info

@@ -146,7 +146,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "direct in production": (("--rate", "5", "--errors", "0.1", "--strategy", "direct"), "direct"),
     "too little traffic": (("--rate", "2", "--errors", "0.01"), "the plan cannot decide within its limits"),
     "margins too close": (
-        ("--rate", "100", "--errors", "0.001", "--set", "gates.errors.difference_margin=1e-6"),
+        ("--rate", "30", "--errors", "0.001", "--set", "gates.errors.difference_margin=1e-6"),
         "gates.errors.difference_margin = ",
     ),
 }
