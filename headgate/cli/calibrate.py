@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from headgate.cli.asking import plan_from, plan_options
 from headgate.cli.common import actor, environment_option, json_option, say, table
 from headgate.cli.names import model_named, release_named
 from headgate.environment import Environment
@@ -27,8 +28,7 @@ NEEDED_HOURS = MIN_BLOCKS * BLOCK_SECONDS / 3600
 @click.command("calibrate")
 @click.argument("model")
 @environment_option
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="TOML file with the plan's values.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One value of the plan; repeatable.")
+@plan_options
 @click.option(
     "--hours",
     type=click.FloatRange(0, 24 * 366, min_open=True),
@@ -65,6 +65,7 @@ def calibrate_command(
     model: str,
     environment: Environment,
     plan_file: Path | None,
+    strategy: str | None,
     settings: tuple[str, ...],
     hours: float,
     releases: tuple[str, ...],
@@ -92,11 +93,10 @@ def calibrate_command(
     from headgate.calibration import words
     from headgate.calibration.measuring import Options, measure
     from headgate.calibration.reading import past, read
-    from headgate.cli.release import plan_from
 
     store = open_store(environment.store)
     model = model_named(store, environment, model)
-    plan = plan_from(model, environment.name, plan_file, None, settings)
+    plan = plan_from(model, environment.name, plan_file, strategy, settings)
     for release in releases:
         release_named(store, release, "calibrate")
     pasts = [past(store, release, model=model, environment=environment.name) for release in dict.fromkeys(releases)]

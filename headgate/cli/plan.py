@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
+from headgate.cli.asking import plan_from, plan_options
 from headgate.cli.common import environment_option, json_option, say, table
 from headgate.cli.names import DIGEST, candidate_named
-from headgate.cli.release import plan_from
 from headgate.environment import Environment
 from headgate.errors import Rejected
 from headgate.gates import Calibration
 from headgate.journal import EnvironmentJournal, utc_now
-from headgate.plan import Plan, Strategy
+from headgate.plan import Plan
 from headgate.planning import LIKELY, Forecast, StepForecast, Traffic, forecast, hardest, refuse_undecidable, span
 from headgate.stores import open_store
 from headgate.telemetry.recent import Recent, recent
@@ -30,9 +30,7 @@ GIVE = "give --rate and --errors, for example --rate 100 --errors 0.01"
 @click.command("plan")
 @click.argument("model", required=False)
 @environment_option
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="TOML file with the plan's values.")
-@click.option("--strategy", type=click.Choice([s.value for s in Strategy]), help="How traffic gets to the candidate.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One value of the plan; repeatable.")
+@plan_options
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), metavar="R", help="Live requests per second.")
 @click.option("--errors", type=click.FloatRange(0, 1), metavar="SHARE", help="Share of requests that stable fails.")
 @click.option("--invalid", type=click.FloatRange(0, 1), metavar="SHARE", help="Share of stable's invalid answers.")

@@ -6,22 +6,22 @@ import os
 import re
 import signal
 import threading
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
 
+from headgate.cli.asking import plan_from, plan_options
 from headgate.cli.common import actor, environment_option, json_option, say
 from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
+from headgate.cli.plan import doubt
 from headgate.cli.progress import Follower, entered_here
 from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected
 from headgate.lifecycle import Outcome
-from headgate.plan import Plan, Strategy
+from headgate.plan import Plan
 from headgate.releasing import Ending
 from headgate.stores import ObjectStore, open_store
 
@@ -43,9 +43,7 @@ class Leave(BaseException):
 @click.command("release")
 @click.argument("model")
 @environment_option
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="TOML file with the plan's values.")
-@click.option("--strategy", type=click.Choice([s.value for s in Strategy]), help="How traffic gets to the candidate.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="One value of the plan; repeatable.")
+@plan_options
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -78,8 +76,6 @@ def release_command(
     """
     wanted, name = candidate_named(open_store(environment.store), model)
     plan = plan_from(wanted, environment.name, plan_file, strategy, settings)
-    from headgate.cli.plan import doubt
-
     if why := doubt(plan, name, environment):
         click.echo(f"this plan will hardly come to an end by itself: {why}\n", err=True)
 
@@ -154,46 +150,6 @@ def digest_of_target(store: ObjectStore, model: str, to: str) -> str:
     if bundle.manifest.model.name != model:
         raise Rejected(f"{to} is a bundle of {bundle.manifest.model.name}, not of {model}", "choose one of its own")
     return bundle.digest
-
-
-def plan_from(
-    model: str, environment: str, plan_file: Path | None, strategy: str | None, settings: tuple[str, ...]
-) -> Plan:
-    """A plan of a file, an option, and single settings, the later ones winning. Raises `Rejected` for a wrong one."""
-    document: dict[str, Any] = {}
-    if plan_file:
-        try:
-            document = tomllib.loads(plan_file.read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Rejected(f"plan {plan_file} cannot be read: {error}", "name a readable TOML file") from error
-    for setting in settings:
-        set_value(document, setting)
-    if strategy:
-        document["strategy"] = strategy
-    where = f"the plan ({plan_file})" if plan_file else "the plan"
-    return Plan.parse({**document, "model": model, "environment": environment}, where=where)
-
-
-def set_value(document: dict[str, Any], setting: str) -> None:
-    """Put `a.b=VALUE` into a document; VALUE as TOML writes it, or a plain word.
-
-    >>> plan = {}
-    >>> set_value(plan, "shadow.percent=50"); set_value(plan, "policy.undecided=roll back"); plan
-    {'shadow': {'percent': 50}, 'policy': {'undecided': 'roll back'}}
-    """
-    name, equals, text = setting.partition("=")
-    if not equals or not all(name.split(".")):
-        raise Rejected(f"--set {setting!r} is not NAME=VALUE", "for example --set shadow.percent=50")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *tables, key = name.split(".")
-    for part in tables:
-        document = document.setdefault(part, {})
-        if not isinstance(document, dict):
-            raise Rejected(f"--set {setting!r}: {part} is a value, not a table", "set the value itself")
-    document[key] = value
 
 
 def follow(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from headgate.cli import main
+from headgate.cli.asking import plan_from, set_value
 from headgate.cli.entry import COMMANDS, headgate
-from headgate.cli.release import plan_from, set_value
 from headgate.errors import Rejected
 from headgate.plan import Policy, Strategy, Undecided
 
