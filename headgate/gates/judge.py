@@ -66,7 +66,7 @@ class Judge:
             rules=self.rules.after(block),
             splits=with_routed(self.splits, block),
         )
-        judged = block.pairs.pairs or block.requests
+        judged = block.requests if block.weight else block.pairs.pairs
         if not judged:
             return after
         if block.revision != self.revision:

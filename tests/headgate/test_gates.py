@@ -419,6 +419,14 @@ def test_keys_that_are_known_do_not_make_it_look_as_if_all_failed():
     assert "all failed" not in named(state.verdict(question()))
 
 
+def test_a_shadow_step_counts_pairs_and_not_the_requests_beside_them():
+    asked = SHADOWED
+    state = Judge.begin(asked)
+    for block in blocks_of(live((0, 0), (0, 6_000)).merge(pairs(0, 200, after=30)), asked.shares):
+        state = state.after(block)
+    assert (state.requests, state.dwell_seconds) == (200, 1)
+
+
 def test_what_was_proven_before_traffic_went_away_does_not_pass():
     late = START + timedelta(seconds=60 + 121)
     assert judge(GOOD, question(until=START + timedelta(seconds=61))).answer is PASS
