@@ -8,7 +8,7 @@ import json
 import reprlib
 from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -37,7 +37,7 @@ class Value(BaseModel):
 def refused(error: ValidationError, model: type[BaseModel], where: str) -> Rejected:
     """Say in one line per field what is wrong, with the nearest known key for an unknown one."""
     problems = error.errors(include_url=False)
-    lines = dict.fromkeys(f"{dotted(problem['loc'])}{sentence(problem, model)}" for problem in problems)
+    lines = dict.fromkeys(f"{dotted(written(problem, model))}{sentence(problem, model)}" for problem in problems)
     shown = list(lines)[:MOST_LINES]
     if len(lines) > MOST_LINES:
         shown.append(f"and {len(lines) - MOST_LINES} more")
@@ -52,6 +52,15 @@ def dotted(path: tuple[int | str, ...]) -> str:
     """
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".") + ": " if text else ""
+
+
+def written(problem: ErrorDetails, model: type[BaseModel]) -> tuple[int | str, ...]:
+    """The path of a problem with only what its author wrote: no name of a kind between a table and its keys."""
+    path = problem["loc"]
+    kept = [part for end, part in enumerate(path) if not of_kind(places_at(model, path[:end]), part)]
+    if problem["type"] == "union_tag_invalid":
+        kept.append(problem["ctx"]["discriminator"].strip("'"))
+    return tuple(kept[:-1] if kept[-1:] == ["[key]"] else kept)
 
 
 def sentence(problem: ErrorDetails, model: type[BaseModel]) -> str:
@@ -71,15 +80,40 @@ def sentence(problem: ErrorDetails, model: type[BaseModel]) -> str:
             return f"{given} does not match {context['pattern']}"
         case "literal_error" | "enum":
             return f"{given} is not {context['expected']}"
+        case "union_tag_invalid":
+            return f"{context['tag']!r} is not {context['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{context['discriminator']} is missing".replace("'", "`")
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"must be a table of keys, and is {given}"
     return problem["msg"].replace("Input should", "must").replace("should", "must")
 
 
 def known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Names that an author may write at `path` inside a document of `model`."""
+    return [name for place in places_at(model, path) for name in fields_of(place)]
+
+
+def places_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[Any]:
+    """Annotations and models that a path leads to; the name of a kind chooses among several."""
     places: list[Any] = [model]
     for part in path:
-        places = [inner for place in places for inner in below(place, part)]
-    return [name for place in places for name in fields_of(place)]
+        places = of_kind(places, part) or [inner for place in places for inner in below(place, part)]
+    return places
+
+
+def of_kind(places: list[Any], part: int | str) -> list[Any]:
+    """Which of several models have `part` as the one value of a field, as `kind = "rate"` has."""
+    if len(places) < 2 or any(part in fields_of(place) for place in places):
+        return []
+    return [
+        place
+        for place in places
+        if any(
+            get_origin(field.annotation) is Literal and get_args(field.annotation) == (part,)
+            for field in fields_of(place).values()
+        )
+    ]
 
 
 def below(place: Any, part: int | str) -> list[Any]:

@@ -178,7 +178,9 @@ class Gates(Value):
         """A metric of one's own does not take a built-in name."""
         taken = BUILT_IN & set(self.metrics)
         if taken:
-            raise ValueError(f"metrics: {', '.join(sorted(taken))}: these names are built in; choose others")
+            raise ValueError(
+                "; ".join(f"metrics.{name}: the name is built in; choose another" for name in sorted(taken))
+            )
         return self
 
     def softened(self, times: float) -> Gates:

@@ -221,7 +221,7 @@ WRONG = {  # what of GOOD is replaced by what: the sentence that must come
     "a column with a hyphen": (
         "[schema.outputs.lower]",
         "[schema.outputs.low-er]",
-        "schema.outputs.low-er.[key]: 'low-er' does not match",
+        "schema.outputs.low-er: 'low-er' does not match",
     ),
     "a golden input that is not": (
         "ahead = [1]",

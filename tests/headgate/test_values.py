@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -27,12 +27,23 @@ class Leaf(Value):
     type: int = 0
 
 
+class Round(Value):
+    kind: Literal["round"] = "round"
+    radius: float = 1
+
+
+class Square(Value):
+    kind: Literal["square"] = "square"
+    side: float
+
+
 class Branch(Value):
     leaf: Leaf | None = None
     leaves: tuple[Leaf, ...] = ()
     named: Mapping[str, Leaf] = {}
     wrapped: Annotated[Leaf, Field()] | None = None
     schema_: Leaf | None = Field(default=None, alias="schema")
+    shapes: dict[Annotated[str, Field(pattern="^[a-z]+$")], Annotated[Round | Square, Field(discriminator="kind")]] = {}
 
 
 PLACES = {
@@ -48,7 +59,20 @@ PLACES = {
     "behind an alias": ({"schema": {"colours": "red"}}, "schema.colours: unknown key; did you mean `colour`?"),
     "far from all": ({"leaf": {"xyz": 1}}, "leaf.xyz: unknown key; known are colour, type"),
     "wrong type": ({"leaf": {"type": "many"}}, "leaf.type: must be a valid integer"),
-    "not a document": ([], "is not valid: must be a valid dictionary"),
+    "no table": ({"leaf": "green"}, "leaf: must be a table of keys, and is 'green'"),
+    "no table of a kind": ({"shapes": {"x": "round"}}, "shapes.x: must be a table of keys, and is 'round'"),
+    "in one of several kinds": (
+        {"shapes": {"x": {"kind": "square", "side": 1, "sidde": 2}}},
+        "is not valid: shapes.x.sidde: unknown key; did you mean `side`?",
+    ),
+    "of one of several kinds": ({"shapes": {"x": {"kind": "square"}}}, "is not valid: shapes.x.side: is missing"),
+    "of no known kind": (
+        {"shapes": {"x": {"kind": "suqare"}}},
+        "is not valid: shapes.x.kind: 'suqare' is not 'round', 'square'",
+    ),
+    "of no kind": ({"shapes": {"x": {"radius": 2}}}, "is not valid: shapes.x: `kind` is missing"),
+    "a name": ({"shapes": {"my x": {"kind": "round"}}}, "is not valid: shapes.my x: 'my x' does not match ^[a-z]+$"),
+    "not a document": ([], "is not valid: must be a table of keys"),
 }
 
 
@@ -62,7 +86,7 @@ def test_an_error_names_the_place_and_the_nearest_key(document: Any, expected: s
 
 
 def test_the_field_behind_an_alias_is_known_by_what_an_author_writes() -> None:
-    assert known_keys(Branch, ()) == ["leaf", "leaves", "named", "wrapped", "schema"]
+    assert known_keys(Branch, ()) == ["leaf", "leaves", "named", "wrapped", "schema", "shapes"]
 
 
 def test_an_error_stays_readable_however_much_is_wrong() -> None:
