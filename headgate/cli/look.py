@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from headgate.cli.common import environment_option, json_option, say, short, table
-from headgate.cli.names import DIGEST, bundle_named, missing_models, model_named, release_named
+from headgate.cli.names import DIGEST, bundle_named, model_named, nothing_released, release_named
 from headgate.cli.progress import checks_ahead, last_look, told, under_way
 from headgate.environment import Environment
 from headgate.errors import Missing, Rejected, Unavailable
@@ -44,7 +44,7 @@ def status_command(release: str | None, environment: Environment, as_json: bool)
         return
     documents = [model_status(store, environment, model) for model in models_in(store, environment.name)]
     if not documents:
-        text = f"nothing was released to {environment.name} yet: {missing_models(store, environment)}"
+        text = nothing_released(store, environment)
     else:
         text = "\n\n".join(status_text(document) for document in documents)
     say(documents, text, as_json=as_json)
@@ -134,7 +134,7 @@ def history_command(model: str | None, environment: Environment, moment: str | N
     models = [model_named(store, environment, model)] if model else models_in(store, environment.name)
     if not models:
         document: dict[str, Any] = {} if time else {"releases": [], "served": {}}
-        text = f"nothing was released to {environment.name} yet: {missing_models(store, environment)}"
+        text = nothing_released(store, environment)
         say(document, text, as_json=as_json)
         return
     journals = {name: EnvironmentJournal(store, environment.name, name, "history") for name in models}

@@ -49,6 +49,14 @@ def missing_models(store: ObjectStore, environment: Environment) -> str:
     return "`headgate status` lists its models; `headgate release FOLDER` adds one"
 
 
+def nothing_released(store: ObjectStore, environment: Environment) -> str:
+    """What to say of an environment without models."""
+    near = nearest(environment.name, set(environments_in(store)) - {environment.name})
+    return (
+        f"nothing was released to {environment.name} yet: {near or '`headgate release FOLDER` releases a model to it'}"
+    )
+
+
 def bundle_named(store: ObjectStore, name: str) -> Bundle:
     """A bundle by digest, by its beginning, or as MODEL@VERSION. Raises `Missing`, or `Rejected` when it is unclear."""
     model, at, version = name.partition("@")
