@@ -20,7 +20,7 @@ from headgate.evidence.label import Harm
 from headgate.evidence.mixture import log_mean
 from headgate.evidence.readings import ERRORS, NOTHING, Block
 from headgate.evidence.split import LEVEL, Routed, log_wrong
-from headgate.gates.declared import Average, ErrorRate, Gate, Latency, Loss, Rate, Worse
+from headgate.gates.declared import Average, Gate, Latency, Loss, Rate, RateGate, Worse
 from headgate.gates.level import LevelTrial, RulesTrial
 from headgate.gates.measures import AverageTrial, DisagreementTrial, LatencyTrial, LossTrial
 from headgate.gates.question import Question
@@ -218,8 +218,8 @@ def trial_of(name: str, gate: Gate, question: Question) -> Trial:
     start, minutes, after = question.start, question.minutes, question.next_weight
     chosen, phi = tier(question.calibration.dispersions.get(name))
     match gate:
-        case ErrorRate() | Rate():
-            swapped = isinstance(gate, Rate) and gate.worse is Worse.LESS
+        case RateGate():
+            swapped = is_swapped(gate)
             return RateTrial.begin(
                 name, gate, swapped=swapped, tier=chosen, phi=phi, start=start, minutes=minutes, after=after
             )
@@ -241,9 +241,18 @@ def other_trial_of(name: str, question: Question, chosen: Tier, phi: float) -> T
     if name == "level" and gates.level:
         return LevelTrial(gates.level)
     assert gates.slices, f"there is no gate {name}"
-    rates = sum(isinstance(gate, ErrorRate | Rate) for gate in gates.named.values())
-    opening = Harm.begin(start=question.start, minutes=question.minutes, phi=phi)
-    return SliceTrial(gates.slices.most, max(1, rates), opening, tier=chosen)
+    rates = {rate: found for rate, found in gates.named.items() if isinstance(found, RateGate)}
+    openings = {
+        rate: Harm.begin(start=question.start, minutes=question.minutes, phi=phi, null=found.tolerance)
+        for rate, found in rates.items()
+    }
+    swapped = frozenset(rate for rate, found in rates.items() if is_swapped(found))
+    return SliceTrial(gates.slices.most, openings, swapped, tier=chosen)
+
+
+def is_swapped(gate: RateGate) -> bool:
+    """Whether the event is one that one wants, so that the arms change places."""
+    return isinstance(gate, Rate) and gate.worse is Worse.LESS
 
 
 def judge_split(splits: Iterable[Routed]) -> Finding:

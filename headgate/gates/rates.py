@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from headgate.evidence import difference, label, ratio
@@ -206,40 +208,37 @@ class SliceTrial:
 
     most: int
     """Slices per rate that are watched; the earliest ones, which no later data can change."""
-    rates: int
-    """How many rates have slices."""
-    opening: Harm
+    openings: Mapping[str, Harm]
+    """Rate -> the bet on each of its slices before anything is seen. What happens besides is not bet on."""
+    swapped: frozenset[str] = frozenset()
+    """Rates that one wants: of these, harm is that stable has more."""
     harms: tuple[tuple[str, Harm], ...] = ()
     hits: tuple[tuple[str, Arms], ...] = ()
     tier: Tier = Tier.EXACT
 
     def after(self, block: Block) -> SliceTrial:
         """The bets after one more block. A slice is joined at its first event, and costs no other one money."""
-        names = [name for name in block.events if "@" in name]
+        names = [name for name in block.events if "@" in name and rate_of(name) in self.openings]
         if not names:
             return self
         harms, hits = dict(self.harms), dict(self.hits)
-        counts: dict[str, int] = {}
-        for name in harms:
-            counts[name.partition("@")[0]] = counts.get(name.partition("@")[0], 0) + 1
+        counts = Counter(map(rate_of, harms))
         for name in sorted(names):
-            rate = name.partition("@")[0]
+            rate = rate_of(name)
             if name not in harms:
-                if counts.get(rate, 0) >= self.most:
+                if counts[rate] >= self.most:
                     continue
-                counts[rate] = counts.get(rate, 0) + 1
-            found = block.events[name].hits
-            bet = harms.get(name, self.opening)
-            harms[name] = bet.after(
-                block.second, candidate=found.candidate, failures=found.candidate + found.stable, weight=block.weight
-            )
+                counts[rate] += 1
+            found, bet = block.events[name].hits, harms.get(name, self.openings[rate])
             hits[name] = hits.get(name, NOTHING) + found
+            labels, weight = (turned(found), 1 - block.weight) if rate in self.swapped else (found, block.weight)
+            harms[name] = bet.after(block.second, candidate=labels.candidate, failures=labels.both, weight=weight)
         return replace(self, harms=tuple(harms.items()), hits=tuple(hits.items()))
 
     @property
     def log_harm(self) -> float:
         """Average over all places for slices; a place that is not taken keeps its money."""
-        places = self.most * self.rates
+        places = self.most * max(1, len(self.openings))
         logs = [harm.log_e for _, harm in self.harms]
         return log_mean([*logs, 0.0], [*(1 / places for _ in logs), max(0.0, 1 - len(logs) / places)])
 
@@ -264,6 +263,15 @@ class SliceTrial:
     def intervals(self, _level: float) -> dict[str, float]:
         """None: slices only find harm."""
         return {}
+
+
+def rate_of(name: str) -> str:
+    """The event of which a slice tells a part.
+
+    >>> rate_of("errors@region=eu")
+    'errors'
+    """
+    return name.partition("@")[0]
 
 
 def turned(arms: Arms) -> Arms:

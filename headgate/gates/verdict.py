@@ -8,7 +8,7 @@ from enum import StrEnum
 from headgate.evidence.dispersion import Tier
 from headgate.values import Value
 
-JUDGE = "2"
+JUDGE = "3"
 """Version of the judging code, here and in `headgate.evidence`: raised with every change that can change a verdict."""
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 
 import pytest
 from hypothesis import given, settings
@@ -377,6 +378,46 @@ def test_slices_find_what_the_whole_hides_and_never_guard():
     assert verdict.answer is FAIL
     assert "region=eu" in named(verdict)["slices"].reason
     assert named(judge(whole, question(gates=gates)))["slices"].decides is False
+
+
+def in_slices(event, labels, *, candidate, stable):
+    """The same failures in every slice, all in one second."""
+    hits = {CANDIDATE: candidate, STABLE: stable}
+    return Evidence(
+        {
+            Cell(SECOND, 7, side): {"requests": 1, **{f"hit:{event}@{label}": count for label in labels}}
+            for side, count in hits.items()
+        }
+    )
+
+
+def test_all_slices_together_have_the_money_of_their_gate():
+    """Events whose gate is off are bet on nowhere: each of their slices would add a part that nobody set aside."""
+    asked = question(0.5, gates=only(errors=ErrorRate(), slices=Slices(most=2)))
+    found = Evidence()
+    for event in ("errors", "invalid", "refund"):
+        found = found.merge(in_slices(event, ["a=1", "a=2", "a=3"], candidate=1, stable=1))
+    folded = reduce(Judge.after, blocks_of(found, asked.shares), Judge.begin(asked))
+    assert [name for name, _ in folded.trials["slices"].harms] == ["errors@a=1", "errors@a=2"]
+
+
+def test_a_slice_tolerates_what_its_rate_tolerates():
+    found = in_slices("errors", ["region=eu"], candidate=240, stable=160)
+
+    def log_harm(tolerance):
+        gates = only(errors=ErrorRate(tolerance=tolerance), slices=Slices())
+        return named(judge(found, question(0.5, gates=gates)))["slices"].numbers["worst_log_e"]
+
+    assert log_harm(2.0) < 0 < log_harm(1.0)
+
+
+def test_a_slice_with_more_of_what_one_wants_is_not_harmed():
+    def log_harm(candidate, stable):
+        found = in_slices("sold", ["region=eu"], candidate=candidate, stable=stable)
+        gates = only(metrics={"sold": Rate(worse=Worse.LESS)}, slices=Slices())
+        return named(judge(found, question(0.5, gates=gates)))["slices"].numbers["worst_log_e"]
+
+    assert log_harm(200, 100) < 0 < log_harm(100, 200)
 
 
 def test_a_promised_level_of_service_is_judged_on_the_candidate_alone():
