@@ -191,9 +191,10 @@ class Gates(Value):
 
     @property
     def named(self) -> dict[str, Gate]:
-        """Every gate that is on, by name."""
+        """Every gate that is on, by name; the order does not depend on the plan's."""
         built_in = {name: getattr(self, name) for name in sorted(BUILT_IN - {"split"})}
-        return {name: gate for name, gate in {**built_in, **self.metrics}.items() if gate is not None}
+        own = dict(sorted(self.metrics.items()))  # stored plans have sorted names: a replay must not find others
+        return {name: gate for name, gate in {**built_in, **own}.items() if gate is not None}
 
     @property
     def shares(self) -> dict[str, float]:

@@ -34,6 +34,7 @@ from headgate.gates import (
     curve,
     judge,
 )
+from headgate.values import canonical
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = int(START.timestamp())
@@ -228,7 +229,7 @@ EVERYTHING = Gates(
 def test_a_verdict_is_replayed_bit_for_bit_from_what_was_stored(found):
     """C-38, D-16."""
     evidence, asked = gather(found), question(gates=EVERYTHING, until=START + timedelta(seconds=150), details=True)
-    again = Question.model_validate_json(asked.model_dump_json())
+    again = Question.model_validate_json(canonical(asked.model_dump(mode="json")))
     assert judge(Evidence.from_json(evidence.to_json()), again) == judge(evidence, asked)
     assert judge(evidence.thinned(asked.start), asked) == judge(evidence, asked)
 
