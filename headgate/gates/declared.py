@@ -11,8 +11,10 @@ from pydantic import Field, model_validator
 from headgate.values import Value
 
 LABEL = r"[A-Za-z0-9_.-]{1,40}"
-MOST = {"difference_margin": 0.999, "margin": 1e300}
-"""Margins have an end where they stop to mean anything."""
+MOST = {"difference_margin": 0.999}
+"""Margins that have an end where they stop to mean anything."""
+MOST_ELSE = 1e300
+"""Of the others, so that they stay numbers."""
 
 
 class Worse(StrEnum):
@@ -35,8 +37,7 @@ class Gate(Value):
     def softened(self, times: float) -> Self:
         """The same with margins `times` as wide."""
         wider = {name: getattr(self, name) * times for name in type(self).model_fields if name.endswith("margin")}
-        bounded = {name: min(wide, MOST[name]) if name in MOST else wide for name, wide in wider.items()}
-        return self.model_copy(update=bounded)
+        return self.model_copy(update={name: min(wide, MOST.get(name, MOST_ELSE)) for name, wide in wider.items()})
 
 
 class RateGate(Gate):
@@ -86,6 +87,10 @@ class Loss(Gate):
     independent: bool = False
     """Whether pairs are independent of each other: then they are bet on one by one (R8), which is faster. Where each
     model has spells in which it does better, as with forecasts, they are not: such bets were wrong in 9 of 10 cases."""
+
+    def softened(self, times: float) -> Self:
+        """The same with a margin `times` as wide, at most 1: no difference is larger."""
+        return self.model_copy(update={"margin": min(self.margin * times, 1.0)})
 
 
 Metric = Annotated[Rate | Average | Loss, Field(discriminator="kind")]

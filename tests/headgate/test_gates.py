@@ -509,6 +509,18 @@ def test_soft_margins_prove_what_the_declared_ones_leave_open():
     assert judge(live((90, 1_500), (0, 13_500)), asked.softened(4.0)).answer is FAIL
 
 
+@given(st.floats(0.001, 0.999), st.floats(1, 1e308))
+def test_softened_gates_are_gates_that_can_be_stored(margin, times):
+    """What was asked at soft margins is recorded, and must be read back."""
+    gates = Gates(
+        errors=ErrorRate(difference_margin=margin, ratio_margin=1e9 * margin),
+        disagreement=Disagreement(limit=margin),
+        metrics={"loss": Loss(margin=margin), "revenue": Average(margin=1e9)},
+    )
+    softened = question(gates=gates).softened(times)
+    assert Question.model_validate_json(canonical(softened.model_dump(mode="json"))) == softened
+
+
 HOSTILE = st.integers(-(10**15), 10**15) | st.sampled_from([0, 1, 10**15])
 counters = st.dictionaries(
     st.sampled_from(
