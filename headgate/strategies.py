@@ -147,13 +147,14 @@ STRATEGIES: dict[Strategy, Callable[[Plan, Topology], tuple[Step, ...]]] = {
 def climb(plan: Plan, beside: Topology, schedule: tuple[CanaryStep, ...]) -> tuple[Step, ...]:
     """One judged step per line of the schedule; each must prove what the next share could do."""
     shares = [line.percent / 100 for line in schedule]
+    copied = plan.strategy is Strategy.CANARY and plan.shadow.percent > 0
     return tuple(
         Step(
             name=f"canary {line.percent:g} %"
             if plan.strategy is Strategy.CANARY
             else f"{plan.strategy} {line.percent:g} %",
             topology=beside.model_copy(update={"weight": share}),
-            guards=guards_of(plan.gates, shadow=False),
+            guards=guards_of(plan.gates, shadow=False, copied=copied),
             next_weight=after,
             dwell_seconds=line.dwell_seconds,
             dwell_requests=line.dwell_requests,
@@ -163,12 +164,14 @@ def climb(plan: Plan, beside: Topology, schedule: tuple[CanaryStep, ...]) -> tup
     )
 
 
-def guards_of(gates: Gates, *, shadow: bool) -> tuple[str, ...]:
-    """What must be proven: agreement and paired losses from copies, everything else from live requests."""
-    paired = {name for name, gate in gates.named.items() if name == "disagreement" or isinstance(gate, Loss)}
-    return tuple(
-        name for name, gate in gates.named.items() if gate.guard and not gate.dry_run and (name in paired) is shadow
-    )
+def guards_of(gates: Gates, *, shadow: bool, copied: bool = True) -> tuple[str, ...]:
+    """What must be proven: agreement and paired losses from copies, everything else from live requests.
+
+    Where the walk copies nothing, paired losses must be reported while the candidate is live.
+    """
+    losses = {name for name, gate in gates.named.items() if isinstance(gate, Loss)}
+    asked = {"disagreement", *losses} if shadow else gates.named.keys() - {"disagreement", *(losses if copied else ())}
+    return tuple(name for name, gate in gates.named.items() if name in asked and gate.guard and not gate.dry_run)
 
 
 def gates_in(plan: Plan, steps: tuple[Step, ...]) -> Gates:

@@ -83,7 +83,8 @@ class Loss(Gate):
 
     kind: Literal["loss"] = "loss"
     margin: float = Field(default=0.05, gt=0, le=1)
-    """Safe means: mean of (candidate - stable) / (candidate + stable) below this; 0.05 is about 10 % more loss."""
+    """Safe means: mean of (candidate - stable) / (candidate + stable) below this, whatever the next weight; 0.05 is
+    about 10 % more loss."""
     independent: bool = False
     """Whether pairs are independent of each other: then they are bet on one by one (R8), which is faster. Where each
     model has spells in which it does better, as with forecasts, they are not: such bets were wrong in 9 of 10 cases."""

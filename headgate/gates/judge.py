@@ -228,7 +228,7 @@ def trial_of(name: str, gate: Gate, question: Question) -> Trial:
         case Average():
             return AverageTrial.begin(name, gate, start=start, after=after)
         case Loss():
-            return LossTrial.begin(name, gate, phi=phi, start=start, minutes=minutes, after=after)
+            return LossTrial.begin(name, gate, phi=phi, start=start, minutes=minutes)
         case _:
             return other_trial_of(name, question, chosen, phi)
 

@@ -20,6 +20,8 @@ from headgate.gates.standing import BLOCK_SECONDS, Standing, going_on, one_sided
 
 HALF = WIDTH / 2
 """Half a bin of relative differences: a bin's pairs lie half a bin above its lower end on average."""
+MOST_LOSS = 0.9
+"""A margin above this says the same as this: the candidate loses 19 times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +173,13 @@ class LossTrial:
     pairs: int = 0
 
     @classmethod
-    def begin(cls, metric: str, gate: Loss, *, phi: float, start: int, minutes: int, after: float) -> LossTrial:
-        """Before the first block; `after` is the weight that a PASS leads to."""
+    def begin(cls, metric: str, gate: Loss, *, phi: float, start: int, minutes: int) -> LossTrial:
+        """Before the first block. The margin is the same at every step: copies have no blast radius."""
         return cls(
             metric,
             Tier.EXACT if gate.independent else Tier.BLOCK,
             Dearer.begin(start=start, minutes=minutes, phi=phi),
-            NotDearer.begin(margin=min(gate.margin / after, 0.9), phi=phi),
+            NotDearer.begin(margin=min(gate.margin, MOST_LOSS), phi=phi),
             None if gate.independent else BlockT.begin(start=start, seconds=BLOCK_SECONDS),
         )
 

@@ -364,6 +364,15 @@ def test_paired_losses_of_shadow_answers():
     assert answer(60, Loss(), 1800) is FAIL
 
 
+def test_the_margin_of_a_loss_does_not_widen_before_a_small_step():
+    """It is proven once, from copies: with the next step's blast radius as its measure, 5 % would excuse anything."""
+    places = (40 + 20 * ((n * 7) % 11 - 5) for n in range(1800))  # a mean of 0.08
+    found = Evidence({Cell(SECOND + n, 7, SHADOW): {f"diff:loss:{place}": 40} for n, place in enumerate(places)})
+    gates = only(metrics={"loss": Loss(margin=0.05)})
+    assert named(judge(found, question(0.0, gates=gates, next_weight=0.05)))["loss"].numbers["margin"] == 0.05
+    assert judge(found, question(0.0, gates=gates, next_weight=0.05)).answer is not PASS
+
+
 def test_slices_find_what_the_whole_hides_and_never_guard():
     """D-09."""
     gates = only(errors=ErrorRate(), slices=Slices(share=0.4))

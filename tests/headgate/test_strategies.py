@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.errors import Rejected
+from headgate.gates import Gates, Loss, Rate
 from headgate.plan import CanaryStep, Plan, Shadow, Strategy
 from headgate.strategies import Step, gates_in, promoted, steps_of
 from headgate.topology import Variant
@@ -112,6 +113,18 @@ def test_every_walk_climbs_to_everything(strategy: Strategy, percents: list[int]
     assert not steps or steps[-1].next_weight == 1
     assert all(step.topology.stable.bundle == OLD and step.guards for step in steps)
     assert len({step.name for step in steps}) == len(steps)
+
+
+@pytest.mark.parametrize("strategy", [s for s in Strategy if s is not Strategy.DIRECT])
+@pytest.mark.parametrize("percent", [0, 100])
+def test_every_guard_is_asked_somewhere_but_agreement_without_copies(strategy: Strategy, percent: float) -> None:
+    gates = Gates(metrics={"mae": Loss(), "sold": Rate()})
+    plan = Plan(model="m", strategy=strategy, shadow=Shadow(percent=percent), gates=gates)
+    steps = walk(plan)
+    live = {"errors", "invalid", "latency", "sold"} if any(step.topology.weight for step in steps) else set()
+    copied = {"disagreement"} if any(step.topology.mirror for step in steps) else set()
+    asked = [name for step in steps for name in step.guards]
+    assert set(asked) == (live | copied | {"mae"} if steps else set())
 
 
 def test_a_gate_that_no_step_feeds_has_no_part_of_the_budget() -> None:
