@@ -9,7 +9,7 @@ from headgate.evidence.binomial import log_above, log_below
 from headgate.evidence.dispersion import Tier
 from headgate.evidence.histogram import bin_of
 from headgate.evidence.mixture import log_mean
-from headgate.evidence.readings import ERRORS, Block
+from headgate.evidence.readings import Block
 from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Rules, ServiceLevel
 from headgate.gates.question import Question
@@ -29,22 +29,22 @@ class LevelTrial:
     """Is the error budget burnt faster than allowed, or the promised 99th percentile broken? Anytime-valid (R7).
 
     Alerts on windows look at a threshold again and again; here the burn rate is tested on all that was seen, and the
-    burn of the two usual windows is reported beside it.
+    burn of the two usual windows is reported beside it. What is promised is a share of requests, so every request
+    counts and not every key: a thousandth of the requests failing is soon a tenth of the keys that ever failed one.
     """
 
     gate: ServiceLevel
-    units: int = 0
+    requests: int = 0
     failures: int = 0
     timed: int = 0
     slow: int = 0
-    stable: int = 0
     minutes: tuple[tuple[int, int, int], ...] = ()
-    """Of the last hour: minute, the candidate's units, its failures."""
+    """Of the last hour: minute, the candidate's requests, its failures."""
     tier: Tier = Tier.EXACT
 
     def after(self, block: Block) -> LevelTrial:
         """The totals after one more block."""
-        found = block.event(ERRORS)
+        asked, failed = block.asked.candidate, min(block.failed.candidate, block.asked.candidate)
         durations = block.durations.candidate
         slow = 0
         if self.gate.p99_ms is not None:
@@ -52,22 +52,21 @@ class LevelTrial:
             slow = sum(count for place, count in durations.items() if place > last)
         return replace(
             self,
-            units=self.units + found.units.candidate,
-            failures=self.failures + found.hits.candidate,
+            requests=self.requests + asked,
+            failures=self.failures + failed,
             timed=self.timed + sum(durations.values()),
             slow=self.slow + slow,
-            stable=self.stable + found.units.stable,
-            minutes=with_minute(self.minutes, block.second // 60, found.units.candidate, found.hits.candidate),
+            minutes=with_minute(self.minutes, block.second // 60, asked, failed),
         )
 
     def needed(self, log_threshold: float) -> int | None:
         """The candidate's requests still to come until the promise is proven to be kept."""
-        return going_on(self.standing().log_safe, log_threshold, self.units)
+        return going_on(self.standing().log_safe, log_threshold, self.requests)
 
     def standing(self) -> Standing:
         """How it stands."""
         budget = 1 - self.gate.objective
-        tests = [(self.failures, self.units, budget * self.gate.burn)]
+        tests = [(self.failures, self.requests, budget * self.gate.burn)]
         if self.gate.p99_ms is not None:
             tests.append((self.slow, self.timed, SLOW))
         stakes = [1 / len(tests)] * len(tests)
@@ -76,8 +75,13 @@ class LevelTrial:
         burns = {
             f"burn_{minutes}_minutes": burn_rate(self.minutes, minutes, budget) for minutes in WINDOWS if self.minutes
         }
-        share = self.failures / self.units if self.units else 0.0
-        numbers = {"burn": share / budget, **burns, "candidate_units": self.units, "candidate_failures": self.failures}
+        share = self.failures / self.requests if self.requests else 0.0
+        numbers = {
+            "burn": share / budget,
+            **burns,
+            "candidate_requests": self.requests,
+            "candidate_failures": self.failures,
+        }
         if self.gate.p99_ms is not None:
             numbers |= {"slow": self.slow, "timed": self.timed}
         return Standing(
@@ -85,12 +89,12 @@ class LevelTrial:
             min(safes),
             f"candidate burns its error budget of {budget:.3%} at {share / budget:.3g} times the promised speed",
             numbers,
-            enough=bool(self.units),
+            enough=bool(self.requests),
         )
 
     def intervals(self, level: float) -> dict[str, float]:
         """The candidate's share of failures."""
-        low, high = rate_interval(self.failures, max(self.units, self.failures), level)
+        low, high = rate_interval(self.failures, self.requests, level)
         return {"rate_low": low, "rate_high": high}
 
 
@@ -105,7 +109,7 @@ def with_minute(
 
 
 def burn_rate(minutes: Iterable[tuple[int, int, int]], last: int, budget: float) -> float:
-    """Failures per unit over the last so many minutes, as a multiple of the budget.
+    """Failures per request over the last so many minutes, as a multiple of the budget.
 
     >>> burn_rate([(0, 1000, 0), (59, 1000, 10)], 5, 0.001)
     10.0

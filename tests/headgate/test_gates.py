@@ -440,6 +440,24 @@ def test_a_promised_level_of_service_is_judged_on_the_candidate_alone():
     assert numbers["burn_5_minutes"] == pytest.approx(30)
 
 
+def test_a_promise_of_good_answers_counts_requests_and_not_keys():
+    """Each of 20 keys fails 1 of its 1,000 requests: a budget kept exactly, though every key failed once."""
+    found = [
+        Observation(
+            Cell(SECOND + second, 7, CANDIDATE),
+            key=f"key {second % 20}",
+            unit=True,
+            events=("errors",) if second < 20 else (),
+            counters={"requests": 20, "errors": int(second < 20)},
+        )
+        for second in range(1_000)
+    ]
+    gates = only(level=ServiceLevel(objective=0.999, burn=14.4))
+    said = named(judge(gather(found), question(0.5, gates=gates)))["level"]
+    assert said.numbers["burn"] == pytest.approx(1)
+    assert said.answer is PASS
+
+
 RULES = {
     "every request of the candidate fails": (live((25, 25), (0, 225)), {}, "all failed"),
     "its servers crash": (Evidence(), {"crashes": 5}, "crashes"),
