@@ -42,6 +42,8 @@ class RateTrial:
     below_difference: BelowDifference
     blocks: BlockT | None
     """The bets of the block tier; None in the others."""
+    above: BlockT | None = None
+    """Those on harm where a tolerance sets its own null: of (candidate's rate - tolerance x stable's)."""
     weight: float = 0.0
     """The candidate's share in the last judged block, after any change of places."""
     requests: int = 0
@@ -67,6 +69,7 @@ class RateTrial:
     ) -> RateTrial:
         """Before the first block; `after` is the weight that a PASS leads to."""
         most = 1 + min(gate.ratio_margin / after, MOST_RATIO)
+        blocks = BlockT.begin(start=start, seconds=BLOCK_SECONDS) if tier is Tier.BLOCK else None
         return cls(
             event,
             swapped,
@@ -74,7 +77,8 @@ class RateTrial:
             Harm.begin(start=start, minutes=minutes, phi=phi, null=gate.tolerance),
             BelowRatio(max(most, gate.tolerance), phi=phi),
             BelowDifference(min(gate.difference_margin / after, 1.0), phi=phi),
-            BlockT.begin(start=start, seconds=BLOCK_SECONDS) if tier is Tier.BLOCK else None,
+            blocks,
+            blocks if gate.tolerance > 1 else None,
         )
 
     def after(self, block: Block) -> RateTrial:
@@ -85,6 +89,7 @@ class RateTrial:
             hits, units, routed, weight = turned(hits), turned(units), turned(routed), 1 - weight
         failures = hits.candidate + hits.stable
         seen = failures or units.candidate or units.stable
+        tolerated, times = min(self.harm.null, MOST_RATIO).as_integer_ratio()  # whole numbers, so that sums stay exact
         return RateTrial(
             self.event,
             self.swapped,
@@ -97,6 +102,10 @@ class RateTrial:
                 units=units.candidate + units.stable, candidate=hits.candidate, stable=hits.stable, weight=weight
             ),
             self.blocks and self.blocks.after(block.second, units.candidate, hits.candidate, units.stable, hits.stable),
+            self.above
+            and self.above.after(
+                block.second, units.candidate, times * hits.candidate, units.stable, tolerated * hits.stable
+            ),
             weight if seen else self.weight,
             self.requests + block.requests,
             self.units + units,
@@ -115,7 +124,8 @@ class RateTrial:
     @property
     def log_harm(self) -> float:
         """Natural logarithm of the e-value against "no worse than the tolerance allows"."""
-        return one_sided(self.blocks.log_above()) if self.blocks else self.harm.log_e
+        blocks = self.above or self.blocks
+        return one_sided(blocks.log_above()) if blocks else self.harm.log_e
 
     @property
     def log_safe(self) -> float:

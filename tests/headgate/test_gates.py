@@ -522,6 +522,22 @@ def test_the_verdict_says_which_tier_decided(dispersion, expected):
     assert (f"[{expected} tier]" in named(verdict)["errors"].reason) is (expected is not Tier.EXACT)
 
 
+def test_a_tolerance_holds_in_the_block_tier_too():
+    """10 % more failures than stable, in every block: harm, unless half as many again are tolerated."""
+    calibration = Calibration(dispersions={"errors": Dispersion(5, 1.0, 0.5, 5.0)})
+    found = Evidence()
+    for minute in range(0, 60, 2):
+        wobble = minute % 3
+        found = found.merge(live((220 + wobble, 1_000), (200, 1_000), seconds=1, after=60 * minute))
+
+    def answer(tolerance):
+        gates = only(errors=ErrorRate(tolerance=tolerance))
+        return judge(found, question(0.5, gates=gates, calibration=calibration)).answer
+
+    assert answer(1.0) is FAIL
+    assert answer(1.5) is not FAIL
+
+
 def test_a_rare_event_that_never_happens_is_proven_safe_in_the_block_tier_too():
     """Blocks that are all equal say nothing; without this, a guard on what was seen five times would hold for ever."""
     calibration = Calibration(dispersions={"errors": Dispersion(5, 1.0, 0.5, 5.0)})
