@@ -36,16 +36,18 @@ class Walk(NamedTuple):
     @property
     def growths(self) -> tuple[float, ...]:
         """Expected log growth of each bet per unit."""
-        return tuple(sum(chance * log for chance, log in zip(self.chances, logs, strict=True)) for logs in self.factors)
+        return tuple(
+            math.fsum(chance * log for chance, log in zip(self.chances, logs, strict=True)) for logs in self.factors
+        )
 
     def moments(self, shares: Sequence[float]) -> tuple[float, float]:
         """Mean and variance per unit of the bets' average with these shares."""
         logs = [
-            sum(share * log for share, log in zip(shares, column, strict=True))
+            math.fsum(share * log for share, log in zip(shares, column, strict=True))
             for column in zip(*self.factors, strict=True)
         ]
-        mean = sum(chance * log for chance, log in zip(self.chances, logs, strict=True))
-        return mean, sum(chance * (log - mean) ** 2 for chance, log in zip(self.chances, logs, strict=True))
+        mean = math.fsum(chance * log for chance, log in zip(self.chances, logs, strict=True))
+        return mean, math.fsum(chance * (log - mean) ** 2 for chance, log in zip(self.chances, logs, strict=True))
 
 
 class Stretch(NamedTuple):
@@ -120,7 +122,7 @@ def passage(logs: Sequence[float], past: Sequence[Stretch], walk: Walk, *, log_t
     drift, variance = walk.moments(shares)
     if drift <= 0:  # only where it is past the threshold and loses from now on
         return Passage(1.0, 0.0, 0.0)
-    before = sum(stretch.units / CURVATURE * stretch.walk.moments(shares)[1] for stretch in past)
+    before = math.fsum(stretch.units / CURVATURE * stretch.walk.moments(shares)[1] for stretch in past)
     return Passage(drift, variance, drift * units, before)
 
 
@@ -152,7 +154,7 @@ def meeting(money: Sequence[float], growths: Sequence[float], log_threshold: flo
     def missing(units: float) -> tuple[float, float]:
         """What is missing after so many units, and how fast that shrinks."""
         logs = [log + units * growth for log, growth in zip(money, growths, strict=True)]
-        slope = sum(part * growth for part, growth in zip(parts_of(logs), growths, strict=True))
+        slope = math.fsum(part * growth for part, growth in zip(parts_of(logs), growths, strict=True))
         return log_threshold - log_mean(logs, (1.0,) * len(logs)), slope
 
     short, slope = missing(0.0)
@@ -174,7 +176,7 @@ def parts_of(logs: Sequence[float]) -> list[float]:
     """What part of the whole each has whose logarithm is given; they sum to 1."""
     top = max(logs)
     parts = [math.exp(log - top) for log in logs]
-    whole = sum(parts)
+    whole = math.fsum(parts)
     return [part / whole for part in parts]
 
 

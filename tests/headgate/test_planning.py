@@ -77,6 +77,13 @@ def test_harm_is_found_as_soon_as_planned(base, weight):
     assert law.units(0.5) == pytest.approx(np.median(seen), rel=0.15)
 
 
+def test_what_is_needed_does_not_depend_on_how_python_adds():
+    """Newer versions of `sum` round otherwise, and a replay must find the same number."""
+    tenths = Walk(((1.0,) * 10,), (0.1,) * 10)
+    assert tenths.growths == (1.0,)
+    assert tenths.moments((1.0,)) == (1.0, 0.0)
+
+
 def test_quantiles_are_proven_when_planned():
     traffic, weight, after = Traffic(rate=1, errors=0), 0.25, 0.5
     shape, gate = traffic.shape, Latency()
