@@ -538,6 +538,25 @@ def test_a_tolerance_holds_in_the_block_tier_too():
     assert answer(1.5) is not FAIL
 
 
+def test_the_block_tier_proves_p99_and_not_the_mean_alone():
+    """3 of 100 answers of the candidate take 15 times as long: the mean moves by a bin, and p99 by 24."""
+    calibration = Calibration(dispersions={"latency": Dispersion(5, 1.0, 0.5, 5.0)})
+
+    def answer(place):
+        found = Evidence()
+        for minute in range(60):
+            middle = 50 + minute % 3
+            shape = {f"lat:{middle}": 485, f"lat:{place}": 15}
+            for side, slow in ((CANDIDATE, shape), (STABLE, {f"lat:{middle}": 495, "lat:60": 5})):
+                cell = Cell(SECOND + 60 * minute, 7, side)
+                found = found.merge(Evidence({cell: {"requests": 500, "units": 500, **slow}}))
+        gates = only(latency=Latency())
+        return judge(found, question(0.5, gates=gates, calibration=calibration, next_weight=1.0))
+
+    assert answer(52).answer is PASS
+    assert answer(84).answer is not PASS
+
+
 def test_a_rare_event_that_never_happens_is_proven_safe_in_the_block_tier_too():
     """Blocks that are all equal say nothing; without this, a guard on what was seen five times would hold for ever."""
     calibration = Calibration(dispersions={"errors": Dispersion(5, 1.0, 0.5, 5.0)})
