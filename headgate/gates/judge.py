@@ -219,9 +219,16 @@ def trial_of(name: str, gate: Gate, question: Question) -> Trial:
     chosen, phi = tier(question.calibration.dispersions.get(name))
     match gate:
         case RateGate():
-            swapped = is_swapped(gate)
             return RateTrial.begin(
-                name, gate, swapped=swapped, tier=chosen, phi=phi, start=start, minutes=minutes, after=after
+                name,
+                gate,
+                swapped=is_swapped(gate),
+                tier=chosen,
+                phi=phi,
+                start=start,
+                minutes=minutes,
+                after=after,
+                reported=name in question.gates.metrics,
             )
         case Latency():
             return LatencyTrial.begin(gate, tier=chosen, phi=phi, start=start, minutes=minutes, after=after)

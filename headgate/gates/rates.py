@@ -44,6 +44,8 @@ class RateTrial:
     """The bets of the block tier; None in the others."""
     above: BlockT | None = None
     """Those on harm where a tolerance sets its own null: of (candidate's rate - tolerance x stable's)."""
+    reported: bool = False
+    """Whether it is reported later, by others: while nothing ever was, that may be because nobody reports."""
     weight: float = 0.0
     """The candidate's share in the last judged block, after any change of places."""
     requests: int = 0
@@ -66,6 +68,7 @@ class RateTrial:
         start: int,
         minutes: int,
         after: float,
+        reported: bool = False,
     ) -> RateTrial:
         """Before the first block; `after` is the weight that a PASS leads to."""
         most = 1 + min(gate.ratio_margin / after, MOST_RATIO)
@@ -79,6 +82,7 @@ class RateTrial:
             BelowDifference(min(gate.difference_margin / after, 1.0), phi=phi),
             blocks,
             blocks if gate.tolerance > 1 else None,
+            reported,
         )
 
     def after(self, block: Block) -> RateTrial:
@@ -106,6 +110,7 @@ class RateTrial:
             and self.above.after(
                 block.second, units.candidate, times * hits.candidate, units.stable, tolerated * hits.stable
             ),
+            self.reported,
             weight if seen else self.weight,
             self.requests + block.requests,
             self.units + units,
@@ -157,7 +162,7 @@ class RateTrial:
                 "difference_margin": self.below_difference.margin,
                 "worst_ratio": self.harm.worst,
             },
-            enough=bool(routed.candidate and routed.stable),
+            enough=bool(routed.candidate and routed.stable and (any(hits) or not self.reported)),
         )
 
     def needed(self, log_threshold: float) -> int | None:

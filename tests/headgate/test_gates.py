@@ -321,6 +321,16 @@ def test_a_metric_of_ones_own_that_one_wants_more_of():
     assert judge(sales(900, 5_400), question(gates=sold)).answer is PASS
 
 
+@pytest.mark.parametrize("worse", Worse)
+def test_an_event_that_nobody_ever_reported_proves_nothing(worse):
+    """Sales that stop to be reported look like sales that are equal."""
+    gates = only(metrics={"sold": Rate(worse=worse)})
+    silent = live((0, 5_000), (0, 45_000))
+    assert judge(silent, question(gates=gates, next_weight=1.0)).answer is OPEN
+    one = Evidence({Cell(SECOND, 7, STABLE): {"hit:sold": 1}})
+    assert judge(silent.merge(one), question(gates=gates, next_weight=1.0)).answer is PASS
+
+
 AVERAGES = {  # candidate's mean, stable's mean, worse -> answer; margin 1, next weight 1
     "equal, far below zero": (-10.0, -10.0, Worse.LESS, PASS),
     "halved, below zero": (-20.0, -10.0, Worse.LESS, FAIL),
