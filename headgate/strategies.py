@@ -54,11 +54,16 @@ def steps_of(plan: Plan, *, model: str, candidate: Digest, stable: Variant | Non
 
 
 def refuse_unfit(plan: Plan) -> None:
-    """Raise `Rejected` when the plan's strategy does not fit its environment or its size."""
+    """Raise `Rejected` when the plan's strategy does not fit its environment, its size or its copies."""
     if plan.strategy is Strategy.DIRECT and plan.environment == PRODUCTION:
         raise Rejected(
             f"plan: strategy `direct` is refused in {PRODUCTION}",
             "choose canary, blue-green, rolling, shadow or ab; direct is for environments nobody depends on",
+        )
+    if plan.strategy is Strategy.SHADOW and not plan.shadow.percent:
+        raise Rejected(
+            "plan: strategy `shadow` with `shadow.percent = 0` would move all traffic at once, with nothing proven",
+            "copy some requests, or choose blue-green, which promises no more than a smoke test",
         )
     if plan.strategy is Strategy.ROLLING and plan.replicas < 2:
         raise Rejected(

@@ -62,6 +62,12 @@ def test_one_server_cannot_roll() -> None:
         walk(Plan(model="m", strategy=Strategy.ROLLING, replicas=1))
 
 
+def test_a_shadow_release_copies_something() -> None:
+    """It would be a direct release by another name."""
+    with pytest.raises(Rejected, match=r"shadow\.percent = 0"):
+        walk(Plan(model="m", strategy=Strategy.SHADOW, shadow=Shadow(percent=0)))
+
+
 @pytest.mark.parametrize("strategy", [s for s in Strategy if s is not Strategy.DIRECT])
 def test_a_first_release_has_nothing_to_compare_with(strategy: Strategy) -> None:
     """C-06: no stable, no steps."""
@@ -101,11 +107,12 @@ def test_a_schedule_is_data(lines: list[tuple[int, int]]) -> None:
     strategy=st.sampled_from([s for s in Strategy if s is not Strategy.DIRECT]),
     percents=st.lists(st.integers(1, 99), min_size=1, max_size=8, unique=True).map(sorted),
     replicas=st.integers(2, 8),
-    mirror=st.floats(0, 100),
+    mirror=st.floats(1, 100) | st.just(0.0),
 )
 def test_every_walk_climbs_to_everything(strategy: Strategy, percents: list[int], replicas: int, mirror: float) -> None:
     """Shares never fall, each step names the share that comes next, the last one names 100 %, and stable stays."""
     schedule = tuple(CanaryStep(percent=p) for p in percents)
+    mirror = mirror or float(strategy is Strategy.SHADOW)
     plan = Plan(model="m", strategy=strategy, schedule=schedule, replicas=replicas, shadow=Shadow(percent=mirror))
     steps = walk(plan)
     assert all(a.topology.weight <= b.topology.weight for a, b in pairwise(steps))
@@ -119,6 +126,7 @@ def test_every_walk_climbs_to_everything(strategy: Strategy, percents: list[int]
 @pytest.mark.parametrize("percent", [0, 100])
 def test_every_guard_is_asked_somewhere_but_agreement_without_copies(strategy: Strategy, percent: float) -> None:
     gates = Gates(metrics={"mae": Loss(), "sold": Rate()})
+    percent = percent or float(strategy is Strategy.SHADOW)
     plan = Plan(model="m", strategy=strategy, shadow=Shadow(percent=percent), gates=gates)
     steps = walk(plan)
     live = {"errors", "invalid", "latency", "sold"} if any(step.topology.weight for step in steps) else set()
