@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headgate.evidence.binomial import BELOW, log_above, log_below
 from headgate.evidence.block_t import BlockT
 from headgate.evidence.dispersion import Tier
-from headgate.evidence.histogram import RATIO
+from headgate.evidence.histogram import EMPTY, RATIO, added, quantile, upper_end
 from headgate.evidence.latency import Slower
 from headgate.evidence.paired import WIDTH, Dearer, NotDearer
 from headgate.evidence.quantile import NotSlower
@@ -40,6 +40,9 @@ class LatencyTrial:
     blocks: BlockT | None
     requests: int = 0
     seen: Arms = NOTHING
+    candidate: tuple[float, ...] = EMPTY
+    """Judged answers per bin, for the eyes."""
+    stable: tuple[float, ...] = EMPTY
 
     @classmethod
     def begin(cls, gate: Latency, *, tier: Tier, phi: float, start: int, minutes: int, after: float) -> LatencyTrial:
@@ -71,6 +74,8 @@ class LatencyTrial:
             blocks=blocks,
             requests=self.requests + block.requests,
             seen=self.seen + Arms(candidate[0], stable[0]),
+            candidate=added(self.candidate, durations.candidate),
+            stable=added(self.stable, durations.stable),
         )
 
     def standing(self) -> Standing:
@@ -93,9 +98,19 @@ class LatencyTrial:
         return Standing(
             harm,
             safe,
-            f"durations of {self.seen.candidate:,} candidate's and {self.seen.stable:,} stable's requests",
+            self.sentence(),
             numbers,
             enough=bool(self.seen.candidate and self.seen.stable),
+        )
+
+    def sentence(self) -> str:
+        """What was seen, in words."""
+        if not (self.seen.candidate and self.seen.stable):
+            return f"durations of {self.seen.candidate:,} candidate's and {self.seen.stable:,} stable's requests"
+        ends = [milliseconds(side, q) for side in (self.candidate, self.stable) for q in (0.5, 0.99)]
+        return (
+            f"candidate took {ends[0]} ms (p50), {ends[1]} ms (p99) in {self.seen.candidate:,} requests, "
+            f"stable {ends[2]} ms, {ends[3]} ms in {self.seen.stable:,}"
         )
 
     def needed(self, log_threshold: float) -> int | None:
@@ -105,6 +120,16 @@ class LatencyTrial:
     def intervals(self, _level: float) -> dict[str, float]:
         """None: its proofs are the margins themselves."""
         return {}
+
+
+def milliseconds(answers: Sequence[float], q: float) -> str:
+    """The end of the bin that holds a quantile; its later digits are noise.
+
+    >>> milliseconds((0,) * 60 + (9,), 0.5), milliseconds((0,) * 89 + (9,), 0.5)
+    ('89.8', '2,400')
+    """
+    place = quantile({place: int(count) for place, count in enumerate(answers) if count}, q) or 0
+    return f"{float(f'{upper_end(place) / 1000:.3g}'):,.6g}"
 
 
 @dataclass(frozen=True, slots=True)
