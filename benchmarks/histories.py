@@ -36,7 +36,7 @@ WARM_UP, DWELL, LIMIT = 30, 60, 2400
 """Seconds: not judged, least length of a step, most of a release."""
 RATE = 100
 """Requests per second."""
-GATES = Gates(invalid=None, latency=None, disagreement=None)
+GATES = Gates(invalid=None, abandoned=None, latency=None, disagreement=None)
 """Failures alone are judged."""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from headgate.gates import Calibration, Question, Verdict
+from headgate.gates import Answer, Calibration, Question, Verdict
 from headgate.plan import Plan
 from headgate.topology import Digest
 from headgate.values import Value
@@ -274,6 +274,8 @@ class Release(Value):
     began: tuple[Began, ...] = ()
     observed: tuple[Observed, ...] = ()
     verdict: Judged | None = None
+    harm: str = ""
+    """Why harm was proven, once it was; a person who says `resume` has seen it."""
     passed: tuple[str, ...] = ()
     approved: Approved | None = None
     declined: Declined | None = None
@@ -303,10 +305,14 @@ class Release(Value):
                 return self.model_copy(update={"observed": (*self.observed, fact)})
             case Overruled():
                 return self.model_copy(update={"decided": Decided(outcome=fact.outcome, reason=fact.reason)})
+            case Judged():
+                failed = fact.verdict.reason if fact.verdict.answer is Answer.FAIL else ""
+                return self.model_copy(update={"verdict": fact, "harm": self.harm or failed})
             case Passed():
                 return self.model_copy(update={"passed": (*self.passed, fact.step)})
             case Paused() | Resumed():
-                return self.model_copy(update={"paused": isinstance(fact, Paused)})
+                paused = isinstance(fact, Paused)
+                return self.model_copy(update={"paused": paused, "harm": self.harm if paused else ""})
             case _:
                 raise AssertionError(f"no rule for {kind.__name__}: every fact needs one")
 
@@ -344,7 +350,6 @@ FIRST_STANDS: dict[type[Value], str] = {
 
 LAST_STANDS: dict[type[Value], str] = {
     Staged: "staged",
-    Judged: "verdict",
     Approved: "approved",
     Reported: "reported",
 }

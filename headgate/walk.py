@@ -73,8 +73,8 @@ def next_move(
         return without_source(plan, step, verdict, seen)
     if release.paused:
         return waiting(step, "paused by a person")
-    if verdict.answer is Answer.FAIL:
-        return waiting(step, f"held by the plan's policy although {verdict.reason}")
+    if harm := release.harm or (verdict.reason if verdict.answer is Answer.FAIL else ""):
+        return waiting(step, f"held by the plan's policy until a person resumes it: {harm}")
     short_of = unmet(step, seen)
     passes = verdict.answer is Answer.PASS
     over = seen.seconds > step.limit_seconds

@@ -170,6 +170,8 @@ class Gates(Value):
     errors: ErrorRate | None = ErrorRate()
     invalid: Rate | None = Rate()
     """Answers that break their declared bounds."""
+    abandoned: Rate | None = Rate(share=0.05, guard=False)
+    """Requests whose callers went away before an answer came, as they do from a server that hangs."""
     latency: Latency | None = Latency()
     disagreement: Disagreement | None = Disagreement()
     """Between shadow answers and stable's; asked in shadow steps."""
@@ -210,4 +212,4 @@ class Gates(Value):
         return {name: share / whole for name, share in real.items()}
 
 
-BUILT_IN = frozenset({"errors", "invalid", "latency", "disagreement", "slices", "level", "split"})
+BUILT_IN = frozenset({"abandoned", "errors", "invalid", "latency", "disagreement", "slices", "level", "split"})

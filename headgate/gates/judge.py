@@ -105,7 +105,17 @@ class Judge:
             findings.append(Finding(gate="data", answer=Answer.NOT_ENOUGH_EVIDENCE, reason=reason))
         if self.splits or any(split.weight for split in question.splits):
             findings.append(judge_split(self.splits))
+        if question.splits and not question.guards:
+            findings.append(self._unguarded())
         return conclude(findings, source_down=question.source_down)
+
+    def _unguarded(self) -> Finding:
+        """Where a plan guards nothing, a step passes when it has lasted; not before anything was judged."""
+        if not self.requests:
+            reason = "nothing is guarded here, and nothing was judged yet"
+            return Finding(gate="guards", answer=Answer.NOT_ENOUGH_EVIDENCE, reason=reason)
+        reason = "nothing is guarded here: the plan asks for no proof of safety, only that no harm is proven"
+        return Finding(gate="guards", answer=Answer.PASS, reason=reason)
 
     def _finding(
         self, name: str, gate: Gate, stands: Standing, question: Question, budget: Budget, *, saturated: bool
@@ -145,6 +155,7 @@ class Judge:
             numbers["needed_requests"] = missing
         if question.details:
             numbers |= self.trials[name].intervals(question.gates.alpha)
+        numbers = {figure: rounded(value) for figure, value in numbers.items()}
         said = "" if tier is Tier.EXACT else f" [{tier} tier]"
         dry = " (dry run)" if gate.dry_run else ""
         decides = guards or (answer is Answer.FAIL and not gate.dry_run)
@@ -189,6 +200,15 @@ class Point(Value):
     gate: str
     log_harm: float
     log_safe: float
+
+
+def rounded(value: float) -> float:
+    """Ten digits of a number: the last ones of a logarithm differ between machines, and a verdict should not.
+
+    >>> rounded(2 / 3), rounded(12345678901234)
+    (0.6666666667, 12345678901234)
+    """
+    return value if isinstance(value, int) else float(f"{value:.10g}")
 
 
 def judge(evidence: Evidence, question: Question) -> Verdict:
@@ -237,14 +257,14 @@ def trial_of(name: str, gate: Gate, question: Question) -> Trial:
         case Loss():
             return LossTrial.begin(name, gate, phi=phi, start=start, minutes=minutes)
         case _:
-            return other_trial_of(name, question, chosen, phi)
+            return other_trial_of(name, question, phi)
 
 
-def other_trial_of(name: str, question: Question, chosen: Tier, phi: float) -> Trial:
+def other_trial_of(name: str, question: Question, phi: float) -> Trial:
     """The bets of the gates that there is one of."""
-    gates = question.gates
+    gates, chosen = question.gates, Tier.TEMPERED if phi > 1 else Tier.EXACT
     if name == "disagreement" and gates.disagreement:
-        return DisagreementTrial.begin(gates.disagreement, tier=Tier.TEMPERED if phi > 1 else Tier.EXACT, phi=phi)
+        return DisagreementTrial.begin(gates.disagreement, tier=chosen, phi=phi)
     if name == "level" and gates.level:
         return LevelTrial(gates.level)
     assert gates.slices, f"there is no gate {name}"

@@ -23,6 +23,8 @@ from headgate.gates.standing import BLOCK_SECONDS, Standing, counted, going_on, 
 
 FALSE_NAMES = 0.05
 """Expected share of wrong names among the slices that are named (e-BH)."""
+EITHER = math.log(2)
+"""What it costs that either of two proofs will do."""
 MOST_RATIO = 1e6
 """A margin above this says the same as this."""
 
@@ -136,9 +138,9 @@ class RateTrial:
     def log_safe(self) -> float:
         """Natural logarithm of the e-value against "at or beyond both margins"."""
         if self.blocks and any(self.hits):
-            return one_sided(self.blocks.log_below(self.below_difference.margin))
+            return one_sided(self.blocks.log_below(self.below_difference.margin)) - EITHER
         if self.blocks:  # blocks that are all equal prove nothing; that nothing happened at all does
-            return self.below_difference.log_e
+            return self.below_difference.log_e - EITHER
         return log_mean((self.below_ratio.log_e, self.below_difference.log_e), (0.5, 0.5))
 
     def standing(self) -> Standing:

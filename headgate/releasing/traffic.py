@@ -111,6 +111,8 @@ class Watch:
     crashes: int = 0
     saved_at: datetime = field(default_factory=utc_now)
     plane_seen_at: datetime = field(default_factory=utc_now)
+    soft_at: datetime = field(default_factory=utc_now)
+    """Not before this is the judge asked at soft margins again."""
     live: LiveData = field(init=False)
     looking: Future[LiveData] | None = None
     """A look at live rows under way, beside the looks at traffic: its first one loads a library for seconds."""
@@ -147,7 +149,7 @@ class Watch:
             requests=self.judge.requests if self._judges_this_step else 0,
             silent_seconds=(now - self.watermark).total_seconds(),
         )
-        soft = self._soft(question) if seen.seconds > self.step.limit_seconds else None
+        soft = self._soft(question, now) if seen.seconds > self.step.limit_seconds else None
         move = next_move(self.run.plan, self.step, state, verdict, seen=seen, soft=soft)
         known = state.verdict
         changed = known is None or (known.step, known.verdict.answer) != (self.step.name, verdict.answer)
@@ -261,10 +263,11 @@ class Watch:
     def _softened(self, question: Question) -> Question:
         return question.softened(self.run.plan.policy.soft_margin)
 
-    def _soft(self, question: Question) -> Verdict | None:
-        """What the judge says at soft margins, when the policy wants to know."""
-        if self.run.plan.policy.undecided is not Undecided.PROMOTE:
+    def _soft(self, question: Question, now: datetime) -> Verdict | None:
+        """What the judge says at soft margins, when the policy wants to know; now and then, for it folds everything."""
+        if self.run.plan.policy.undecided is not Undecided.PROMOTE or now < self.soft_at:
             return None
+        self.soft_at = now + timedelta(seconds=SAVE_SECONDS)
         return judge(self.evidence, self._softened(question))
 
     def _save(self, verdict: Verdict, question: Question, now: datetime) -> None:

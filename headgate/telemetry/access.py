@@ -15,6 +15,8 @@ from headgate.evidence.histogram import bin_of
 from headgate.evidence.readings import ERRORS
 from headgate.values import Value
 
+ABANDONED = "abandoned"
+"""The event that a caller went away before its answer: from a server that hangs, more of them do."""
 DISCONNECTED = "DC"
 """Envoy's flag for a caller that went away before its answer."""
 INVALID = "invalid"
@@ -78,6 +80,8 @@ def invalid(line: AccessLine) -> bool:
 
 def events(line: AccessLine) -> tuple[str, ...]:
     """What happened to the request."""
+    if disconnected(line):
+        return (ABANDONED,)
     return (*((ERRORS,) if failed(line) else ()), *((INVALID,) if invalid(line) else ()))
 
 
@@ -85,7 +89,7 @@ def observation(line: AccessLine, happened: tuple[str, ...]) -> Observation:
     """The line as evidence takes it, with what happened, in slices too."""
     cell = Cell(second_of(line.t), line.rev, line.assigned)
     if disconnected(line):
-        return Observation(cell, counters={"requests": 1, "disconnects": 1})
+        return Observation(cell, key=line.key, events=happened, counters={"requests": 1, "disconnects": 1})
     counters = {"requests": 1, "errors": int(ERRORS in happened)}
     place = duration(line)
     if place is not None:

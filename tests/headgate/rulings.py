@@ -31,6 +31,7 @@ PLAN = Plan(
     ),
     shadow=Shadow(dwell_seconds=20, dwell_pairs=500),
     gates=Gates(
+        abandoned=None,
         errors=ErrorRate(difference_margin=0.01),
         disagreement=Disagreement(limit=0.02),
         slices=Slices(),

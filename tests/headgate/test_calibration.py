@@ -278,7 +278,7 @@ def test_stretches_are_times_with_the_same_instances():
 QUICK = Plan(
     model="m",
     schedule=(CanaryStep(percent=25, limit_seconds=1200), CanaryStep(percent=50, limit_seconds=1200)),
-    gates=Gates(latency=None, invalid=None),
+    gates=Gates(latency=None, invalid=None, abandoned=None),
 )
 
 

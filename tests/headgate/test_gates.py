@@ -60,7 +60,7 @@ def pairs(disagreements, total, *, revision=7, after=0):
     return Evidence({Cell(SECOND + after, revision, SHADOW): {"pairs": total, "disagreements": disagreements}})
 
 
-ERRORS = Gates(invalid=None, latency=None, disagreement=None)
+ERRORS = Gates(invalid=None, abandoned=None, latency=None, disagreement=None)
 """The gate of failures alone, which then has all of alpha."""
 
 
@@ -76,7 +76,7 @@ def question(weight=0.1, *, gates=ERRORS, next_weight=0.25, **more):
 
 def only(**gates):
     """Gates that are named here, and no others."""
-    return Gates(**{"errors": None, "invalid": None, "latency": None, "disagreement": None, **gates})
+    return Gates(**{**dict.fromkeys(["errors", "invalid", "abandoned", "latency", "disagreement"]), **gates})
 
 
 SHADOWED = question(0.0, gates=only(disagreement=Disagreement(limit=0.05)))
@@ -130,7 +130,7 @@ def test_a_verdict_says_its_numbers_in_a_sentence():
     verdict = judge(live((9, 212), (0, 1908)), question())
     assert verdict.reason.startswith("candidate failed 9 of 212 keys, stable 0 of 1,908 keys: harm proven (e = ")
     numbers = verdict.findings[0].numbers
-    assert numbers["log_e_harm"] >= numbers["log_e_harm_needed"] == -math.log(0.05)
+    assert numbers["log_e_harm"] >= numbers["log_e_harm_needed"] == pytest.approx(math.log(20))
     assert (numbers["candidate_failures"], numbers["stable_units"]) == (9, 1908)
     assert numbers["ratio_margin"] == 2.0
 
@@ -251,7 +251,8 @@ def test_a_curve_ends_at_the_verdict():
     numbers = judge(evidence, question()).findings[0].numbers
     assert len(points) == 60
     assert (points[-1].block, points[-1].gate) == (SECOND + 59, "errors")
-    assert (points[-1].log_harm, points[-1].log_safe) == (numbers["log_e_harm"], numbers["log_e_safe"])
+    assert points[-1].log_harm == pytest.approx(numbers["log_e_harm"])
+    assert points[-1].log_safe == pytest.approx(numbers["log_e_safe"])
     assert curve(Evidence(), question()) == ()
 
 
@@ -482,7 +483,7 @@ RULES = {
 @pytest.mark.parametrize(("evidence", "more", "gate"), RULES.values(), ids=RULES)
 def test_rules_need_no_statistics(evidence, more, gate):
     """D-08."""
-    lenient = Gates(alpha=1e-30, invalid=None, latency=None, disagreement=None)
+    lenient = ERRORS.model_copy(update={"alpha": 1e-30})
     verdict = judge(evidence, question(gates=lenient, **more))
     assert verdict.answer is FAIL
     assert named(verdict)[gate].answer is FAIL
@@ -496,6 +497,28 @@ def test_keys_that_are_known_do_not_make_it_look_as_if_all_failed():
         block = Block(SECOND + second, 7, 0.1, requests=100, events=hits, asked=Arms(10, 90), failed=Arms(1, 0))
         state = state.after(block)
     assert "all failed" not in named(state.verdict(question()))
+
+
+def test_a_step_without_guards_passes_when_something_was_judged_and_says_so():
+    """No data is never good news; and a plan that guards nothing reads so in its verdict."""
+    unguarded = question().model_copy(update={"guards": ()})
+    assert judge(Evidence(), unguarded).answer is OPEN
+    verdict = judge(GOOD, unguarded)
+    assert verdict.answer is PASS
+    assert "nothing is guarded here" in named(verdict)["guards"].reason
+    assert judge(live((9, 212), (0, 1908)), unguarded).answer is FAIL
+
+
+def test_callers_that_give_up_on_the_candidate_are_harm():
+    """A server that hangs logs no failure: its callers go away."""
+    gates = only(abandoned=Rate(guard=False), errors=ErrorRate())
+    gone = {cell: {"hit:abandoned": 2, "requests": 2} for cell in live((0, 60), (0, 0)).counts}
+    both = live((0, 600), (0, 5_400)).merge(Evidence(gone))
+    verdict = judge(both, question(gates=gates))
+    assert verdict.answer is FAIL
+    assert named(verdict)["abandoned"].answer is FAIL
+    alike = {cell: {"hit:abandoned": 1 if cell.variant == CANDIDATE else 9} for cell in live((0, 60), (0, 540)).counts}
+    assert judge(live((0, 600), (0, 5_400)).merge(Evidence(alike)), question(gates=gates)).answer is not FAIL
 
 
 def test_a_shadow_step_counts_pairs_and_not_the_requests_beside_them():

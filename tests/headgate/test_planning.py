@@ -22,7 +22,7 @@ from headgate.planning import LIKELY, Traffic, forecast, hardest, refuse_undecid
 from headgate.planning.proofs import disagreement_matter, latency_matters, rate_matter
 
 LOG_20 = math.log(20)
-ALONE = Gates(invalid=None, latency=None, disagreement=None)
+ALONE = Gates(invalid=None, abandoned=None, latency=None, disagreement=None)
 
 
 def block(units, rng, weight, candidate, stable, second=0):
@@ -292,7 +292,9 @@ def test_what_cannot_be_known_before_is_said():
 
 def test_an_event_that_one_wants_is_planned_from_the_other_side():
     metrics = {"bookings": {"kind": "rate", "worse": "less"}}
-    plan = Plan(model="m", gates={"metrics": metrics, "errors": None, "invalid": None, "latency": None})
+    plan = Plan(
+        model="m", gates={"metrics": metrics, "errors": None, "invalid": None, "abandoned": None, "latency": None}
+    )
     need = hardest(forecast(plan, Traffic(rate=100, errors=0.01, events={"bookings": 0.05})).steps[-1])
     assert need.gate == "bookings"
     assert need.margin == "> 0.8 x stable's or > stable's - 0.25 pp"

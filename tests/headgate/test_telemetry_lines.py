@@ -49,7 +49,7 @@ HAPPENED = {  # what differs from a good line of the candidate: events
     "an error with a mark is an error alone":     ({"code": 500, "invalid": WHY}, ("errors",)),
     "stable's invalid answer in its place":       ({"answered": S, "attempts": 2, "invalid": WHY}, ("errors",)),
     "an invalid answer at the second attempt":    ({"attempts": 2, "invalid": WHY}, ("errors", "invalid")),
-    "an invalid answer that nobody waited for":   ({"flags": "DC", "invalid": WHY}, ()),
+    "an invalid answer that nobody waited for":   ({"flags": "DC", "invalid": WHY}, ("abandoned",)),
     "an invalid answer to what the caller got wrong": ({"code": 422, "invalid": WHY}, ()),
     "a line of a gateway that knows no mark":     ({"invalid": None}, ()),
 }  # fmt: skip

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from headgate.gates import Answer, Verdict
-from headgate.lifecycle import Aborted, Approved, Compiled, Declined, Fact, Outcome, Paused, Resumed, release_of
+from headgate.gates import Answer, Question, Verdict
+from headgate.lifecycle import Aborted, Approved, Compiled, Declined, Fact, Judged, Outcome, Paused, Resumed, release_of
 from headgate.plan import Approval, Plan, Policy, Reaction, Undecided
 from headgate.strategies import Step
 from headgate.topology import Topology, Variant
 from headgate.walk import Act, Seen, may_take_traffic, next_move
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
 TOPOLOGY = Topology(model="co2", stable=Variant(bundle=OLD), candidate=Variant(bundle=NEW), weight=0.5)
 STEP = Step(
@@ -102,6 +104,20 @@ def test_undecided_in_time_passes_at_soft_margins_only_where_the_policy_says_so(
     assert next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=over, soft=undecided).act is Act.WAIT
     assert next_move(Plan(model="m"), STEP, release, undecided, seen=over, soft=PROVEN).act is Act.WAIT
     assert next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=LONG, soft=PROVEN).act is Act.WAIT
+
+
+def test_harm_that_the_policy_holds_is_held_until_a_person_resumes_it() -> None:
+    """Good traffic afterwards does not make it unseen."""
+    plan, harmed = (
+        Plan(model="m", **CAREFUL),
+        Judged(step="s", question=Question(), verdict=Verdict(answer=FAIL, reason="bad"), watermark=NOW),
+    )
+    again = harmed.model_copy(update={"verdict": PROVEN})
+    held = next_move(plan, STEP, release_of([COMPILED, harmed, again]), PROVEN, seen=LONG)
+    assert held.act is Act.WAIT
+    assert "until a person resumes it: bad" in held.reason
+    resumed = release_of([COMPILED, harmed, Resumed(), again])
+    assert next_move(plan, STEP, resumed, PROVEN, seen=LONG).act is Act.PASS
 
 
 def test_dwell_is_counted_in_evidence_not_on_the_wall() -> None:
