@@ -26,6 +26,8 @@ from headgate.releasing import Ending
 from headgate.stores import ObjectStore, open_store
 
 STILL_OPEN = 4
+AGAIN = 15.0
+"""Seconds after which a `Leave` that was swallowed on its way, in a callback say, is raised once more."""
 EXIT = {
     Outcome.PROMOTED: 0,
     Outcome.RESTORED: 0,
@@ -166,6 +168,7 @@ def follow(
             ending = with_prefect(run)
         except BaseException as error:
             if left and not isinstance(error, HeadgateError):
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 ending = standing(environment, model, left[0])
             else:
                 raise
@@ -221,7 +224,8 @@ def told(ending: Ending, environment: Environment) -> str:
 def leaving(seconds: float | None) -> Iterator[list[str]]:
     """Raise `Leave` in the main thread after that long, at Ctrl-C, and at SIGTERM; yields why, once it happened.
 
-    Whatever library is interrupted may turn `Leave` into an error of its own, so the reason is kept aside.
+    Whatever library is interrupted may turn `Leave` into an error of its own, so the reason is kept aside; or may lose
+    it, so it is raised again.
     """
     why: list[str] = []
     said = {
@@ -232,6 +236,7 @@ def leaving(seconds: float | None) -> Iterator[list[str]]:
 
     def leave(number: int, _frame: FrameType | None) -> None:
         why.append(said[signal.Signals(number)])
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
         raise Leave
 
     before = {number: signal.signal(number, leave) for number in said}
