@@ -25,9 +25,9 @@ def outcomes_command(lines: BinaryIO, environment: Environment, as_json: bool) -
 
     \b
     "rev" and "assigned" are the answer's headers x-headgate-revision and x-headgate-assigned,
-    "t" is when it became known:
+    "t" is when it became known, and "key" the request's (it may be left out; calibrate needs it):
       an event         {"t": "2026-03-01T12:00:00Z", "model": "co2", "metric": "refund",
-                        "rev": 7, "assigned": "candidate", "key": "ann"}     ("key" is for calibrate)
+                        "rev": 7, "assigned": "candidate", "key": "ann"}
       a value          the same with  "value": 12.5
       a pair of losses {"t": "2026-03-01T12:00:00Z", "model": "co2", "metric": "forecast-error",
                         "rev": 7, "candidate": 3.1, "stable": 2.9}
