@@ -14,12 +14,12 @@ from headgate.cli.names import model_named, release_named
 from headgate.environment import Environment
 from headgate.errors import Rejected
 from headgate.evidence.dispersion import BLOCK_SECONDS, MIN_BLOCKS
+from headgate.gates import Calibration
 from headgate.journal import EnvironmentJournal, utc_now
 from headgate.serving import Calibrated
 from headgate.stores import open_store
 
 if TYPE_CHECKING:  # numpy and the flow of a release take their time, and `--help` needs neither
-    from headgate.calibration.measuring import Measured
     from headgate.calibration.reading import Reading
 
 NEEDED_HOURS = MIN_BLOCKS * BLOCK_SECONDS / 3600
@@ -60,6 +60,11 @@ NEEDED_HOURS = MIN_BLOCKS * BLOCK_SECONDS / 3600
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same one draws the same rehearsals."
 )
 @click.option("--dry-run", is_flag=True, help="Store nothing.")
+@click.option(
+    "--short",
+    is_flag=True,
+    help="Also store what too little history says: those gates are then judged by blocks of time.",
+)
 @json_option
 def calibrate_command(
     model: str,
@@ -74,6 +79,7 @@ def calibrate_command(
     block_seconds: int,
     seed: int,
     dry_run: bool,
+    short: bool,
     as_json: bool,
 ) -> int:
     """Measure what harmless traffic of MODEL looks like, and store it: releases from now on are judged by it.
@@ -108,10 +114,10 @@ def calibrate_command(
     source = words.source_of(history, releases, now)
     options = Options(block_seconds=block_seconds, trials=trials, effect=effect, seed=seed)
     measured = measure(plan, history, pasts, source=source, options=options)
-    stored = bool(measured.calibration.dispersions) and not dry_run
+    kept = measured.calibration if short else long_enough(measured.calibration)
+    stored = bool(kept.dispersions) and not dry_run
     if stored:
-        journal = EnvironmentJournal(store, environment.name, model, actor())
-        journal.note(Calibrated(calibration=measured.calibration))
+        EnvironmentJournal(store, environment.name, model, actor()).note(Calibrated(calibration=kept))
     text = "\n".join(
         [
             f"{model} in {environment.name}: {source}",
@@ -124,7 +130,7 @@ def calibrate_command(
                 for note in words.notes_of(measured, history, reading.unreadable, block_seconds, releases)
             ),
             *(f"{click.style('warning:', fg='yellow')} {warning}" for warning in words.warnings_of(measured)),
-            told_of_storing(stored, dry_run=dry_run, measured=measured),
+            told_of_storing(stored, dry_run=dry_run, measured=measured.calibration, kept=kept),
         ]
     )
     say(words.document_of(measured, history, reading.unreadable, stored=stored, source=source), text, as_json=as_json)
@@ -144,9 +150,25 @@ def nothing_found(model: str, environment: Environment, hours: float, reading: R
     )
 
 
-def told_of_storing(stored: bool, *, dry_run: bool, measured: Measured) -> str:
+def long_enough(calibration: Calibration) -> Calibration:
+    """Without the gates of which too little was seen: they would be judged by blocks of time, far more slowly."""
+    enough = {name: found for name, found in calibration.dispersions.items() if found.blocks >= MIN_BLOCKS}
+    return calibration.model_copy(update={"dispersions": enough})
+
+
+def told_of_storing(stored: bool, *, dry_run: bool, measured: Calibration, kept: Calibration) -> str:
     """What became of it."""
+    left = sorted(measured.dispersions.keys() - kept.dispersions.keys())
+    without = (
+        f"; not stored, with fewer than {MIN_BLOCKS} blocks: {', '.join(left)} (again when the log covers more, "
+        f"{NEEDED_HOURS:g} h at least; --short stores them all the same, and has them judged by blocks of time)"
+        if left
+        else ""
+    )
     if stored:
-        return click.style("stored", fg="green") + ": releases that are compiled from now on are judged by it"
-    why = "a dry run" if dry_run and measured.calibration.dispersions else "there is nothing to store"
-    return f"nothing was stored: {why}"
+        said = click.style("stored", fg="green") + ": releases that are compiled from now on are judged by it"
+        return said + without
+    why = (
+        "a dry run" if dry_run and kept.dispersions else "there is too little" if left else "there is nothing to store"
+    )
+    return f"nothing was stored: {why}{without}"

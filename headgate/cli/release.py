@@ -79,7 +79,10 @@ def release_command(
     wanted, name = candidate_named(open_store(environment.store), model)
     plan = plan_from(wanted, environment.name, plan_file, strategy, settings)
     if why := doubt(plan, name, environment):
-        click.echo(f"this plan will hardly come to an end by itself: {why}\n", err=True)
+        click.echo(f"this plan will hardly prove in time what it asks for: {why}\n", err=True)
+
+    if not as_json:
+        click.echo(f"releasing {name} to {environment.name}", err=True)
 
     def run() -> Ending:
         from flows.release import release

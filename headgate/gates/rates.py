@@ -23,6 +23,12 @@ from headgate.gates.standing import BLOCK_SECONDS, Standing, counted, going_on, 
 
 FALSE_NAMES = 0.05
 """Expected share of wrong names among the slices that are named (e-BH)."""
+VERBS = {
+    "errors": "failed",
+    "invalid": "gave invalid answers to",
+    "abandoned": "was not waited for by",
+}
+"""What an event says of the candidate, before so many of so many keys."""
 EITHER = math.log(2)
 """What it costs that either of two proofs will do."""
 MOST_RATIO = 1e6
@@ -146,7 +152,7 @@ class RateTrial:
     def standing(self) -> Standing:
         """How it stands."""
         hits, units, routed = (turned(arms) if self.swapped else arms for arms in (self.hits, self.units, self.routed))
-        verb = "failed" if self.event == "errors" else f"had {self.event} in"
+        verb = VERBS.get(self.event, f"had `{self.event}` in")
         return Standing(
             self.log_harm,
             self.log_safe,

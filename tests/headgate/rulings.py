@@ -138,7 +138,7 @@ def live_verdict(
         ),
         "invalid": bet(
             "invalid",
-            f"candidate had invalid in 0 of {mine:,} keys, stable 2 of {theirs:,} keys",
+            f"candidate gave invalid answers to 0 of {mine:,} keys, stable 2 of {theirs:,} keys",
             proven["invalid"],
             guards=GUARDS,
             **{**keys, "candidate_failures": 0, "stable_failures": 2},

@@ -502,11 +502,15 @@ def test_calibrate_reads_rotated_files_and_passes_over_damaged_lines(world, run)
     assert document["seconds"] > 0.8 * 3600
 
 
-def test_too_little_history_says_so_and_leads_to_the_block_tier(world, run):
+def test_too_little_history_is_not_stored_unless_one_asks_for_it(world, run):
+    """It leads to the block tier, which is far slower than no calibration at all."""
     world.log(made(hours=0.5, per_second=5))
     code, out, _ = run(*SHORT)
     assert code == 0
     assert "errors: 6 of the 30 blocks of 300 s with at least one failure that phi needs (2.5 h of them)" in out
+    assert "nothing was stored: there is too little" in out
+    assert not world.stored.dispersions
+    _, out, _ = run(*SHORT, "--short")
     assert "judged by blocks of time" in out
     assert world.stored.dispersions["errors"].blocks == 6
 
