@@ -33,6 +33,7 @@ from benchmarks.decisions.table import (
     HORIZON,
     Figure,
     Size,
+    by_chance,
     found_in,
     goal,
     interval,
@@ -162,14 +163,14 @@ def at_equal_alarms(found: Results) -> tuple[float, str]:
     return median / theirs, against
 
 
-def margin_figures(found: Results, size: Size) -> list[Figure]:
+def margin_figures(found: Results) -> list[Figure]:
     """Proofs of safety: how soon, and how often wrong where the truth is exactly at the margin."""
     lines = []
     for proof in (SAFE_RATIO, SAFE_DIFFERENCE):
         soon, wrong = found["margins, 1 %, A/A"][Key(proof)], found["margins, 1 % to 1.5 %"][Key(proof)]
         name = f"failures, 1 % to 1.5 %: wrongly proven, {proof}"
         lines += [
-            goal(name, share_of(wrong), "share", size.wrong(len(wrong)), interval(wrong)),
+            goal(name, share_of(wrong), "share", by_chance(len(wrong)), interval(wrong)),
             told(f"failures, 1 %, A/A: requests to proof, {proof}", requests(soon), "requests", found_in(soon)),
         ]
     return lines
@@ -244,7 +245,7 @@ def shadow_figures(found: Results, size: Size) -> list[Figure]:
         "losses, A/A: wrongly rolled back": equal[Key(Rule.HEADGATE)],
     }
     return lines + [
-        goal(name, share_of(one), "share", size.wrong(len(one)), interval(one)) for name, one in wrong.items()
+        goal(name, share_of(one), "share", by_chance(len(one)), interval(one)) for name, one in wrong.items()
     ]
 
 
@@ -271,7 +272,7 @@ def figures_of(found: Results, cost: Cost, size: Size) -> list[Figure]:
         *burst_figures(found, size),
         *duration_figures(found, size),
         *shadow_figures(found, size),
-        *margin_figures(found, size),
+        *margin_figures(found),
         *cost_figures(cost),
         *rate_comparison(found),
         *burst_comparison(found),

@@ -33,7 +33,12 @@ class Size:
 
     def wrong(self, total: int) -> float:
         """Share that may be wrong of so many runs: 5 %; of few, what 5 % exceeds in one series of a hundred."""
-        return ALPHA if self.share == 1 else float(stats.binom.ppf(0.99, total, ALPHA)) / total
+        return ALPHA if self.share == 1 else by_chance(total)
+
+
+def by_chance(total: int) -> float:
+    """What a rule that is wrong in exactly 5 % exceeds in one series of a hundred: the goal where 5 % is the truth."""
+    return float(stats.binom.ppf(0.99, total, ALPHA)) / total
 
 
 FULL = Size(share=1, slack=1.0, most_seconds=2 * 8 * 60)
