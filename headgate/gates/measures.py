@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from headgate.evidence.binomial import BELOW, log_above, log_below
 from headgate.evidence.block_t import BlockT
@@ -145,6 +146,7 @@ class AverageTrial:
     blocks: BlockT
     requests: int = 0
     count: Arms = NOTHING
+    total: Arms = NOTHING
     tier: Tier = Tier.BLOCK
 
     @classmethod
@@ -162,7 +164,8 @@ class AverageTrial:
             blocks = blocks.after(
                 block.second, count.candidate, sign * total.candidate, count.stable, sign * total.stable
             )
-        return replace(self, blocks=blocks, requests=self.requests + block.requests, count=self.count + count)
+        sums = {"count": self.count + count, "total": self.total + total}
+        return replace(self, blocks=blocks, requests=self.requests + block.requests, **sums)
 
     def standing(self) -> Standing:
         """How it stands."""
@@ -172,10 +175,16 @@ class AverageTrial:
         return Standing(
             one_sided(self.blocks.log_above()),
             safe,
-            f"{self.metric}: candidate worse by {worse:.4g} on average over {self.blocks.blocks} blocks",
+            f"{self.metric}: {self.told('candidate')}, {self.told('stable')}; "
+            f"candidate worse by {worse:.4g} over {self.blocks.blocks} blocks",
             {**numbers, "candidate_units": self.count.candidate, "stable_units": self.count.stable},
             enough=bool(self.blocks.blocks),
         )
+
+    def told(self, side: Literal["candidate", "stable"]) -> str:
+        """The plain mean of one side; blocks weigh alike, however few values they hold, and may tell another."""
+        count, total = getattr(self.count, side), getattr(self.total, side)
+        return f"{side} {total / count * self.unit:.4g} on average of {count:,}" if count else f"{side} none"
 
     def needed(self, log_threshold: float) -> int | None:
         """Live requests still to come until safety is proven."""
