@@ -164,8 +164,13 @@ class AverageTrial:
             blocks = blocks.after(
                 block.second, count.candidate, sign * total.candidate, count.stable, sign * total.stable
             )
-        sums = {"count": self.count + count, "total": self.total + total}
-        return replace(self, blocks=blocks, requests=self.requests + block.requests, **sums)
+        return replace(
+            self,
+            blocks=blocks,
+            requests=self.requests + block.requests,
+            count=self.count + count,
+            total=self.total + total,
+        )
 
     def standing(self) -> Standing:
         """How it stands."""
