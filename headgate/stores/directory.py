@@ -154,7 +154,7 @@ class DirectoryStore:
             missing.pop()
         for each in reversed(missing):
             if not each.is_dir():
-                each.mkdir(exist_ok=True)
+                _make(each)
                 _sync(each.parent)
 
     def _keys(self, folder: str, prefix: str, after: str) -> Iterator[str]:
@@ -210,6 +210,17 @@ def _link(written: Path, target: Path) -> bool:
             return False
         raise
     return True
+
+
+def _make(folder: Path) -> None:
+    """Make one folder, if nobody else has. Raises `FileNotFoundError` when it was there and is gone: try again."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not folder.is_dir():
+            if not folder.exists():
+                raise FileNotFoundError(folder) from None
+            raise
 
 
 def _sync(folder: Path) -> None:

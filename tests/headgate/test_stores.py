@@ -177,6 +177,22 @@ def test_writers_and_deleters_of_one_folder_do_not_trip_each_other(tmp_path: Pat
     assert not (tmp_path / "a").exists()
 
 
+def test_a_folder_that_vanishes_while_it_is_made_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there when one makes it, and gone when one looks: not a file in the way."""
+    real, tripped = os.mkdir, []
+
+    def mkdir(path: str, *arguments: int) -> None:
+        if str(path).endswith("/b") and not tripped:
+            tripped.append(path)
+            raise FileExistsError(path)
+        real(path, *arguments)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    DirectoryStore(tmp_path).create("a/b/c", b"1")
+    assert tripped
+    assert DirectoryStore(tmp_path).read("a/b/c") == b"1"
+
+
 def test_a_root_that_is_a_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Rejected):
