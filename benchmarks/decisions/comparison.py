@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +48,10 @@ def release_comparison(found: Results) -> list[Figure]:
     return lines
 
 
+NEVER = 240.0
+"""Minutes for a release that was open when it was given up: twice as long as it was given."""
+
+
 def endings(found: Found, name: str) -> list[Figure]:
     """How releases ended: too bad a candidate should be rolled back, and serve little before."""
     back, promoted, served = found[ROLLED_BACK], found[PROMOTED], found[SERVED]
@@ -57,7 +60,7 @@ def endings(found: Found, name: str) -> list[Figure]:
         told(
             f"{name}: rolled back", share_of(back), "share", f"{share_of(promoted):.1%} promoted, {len(back)} releases"
         ),
-        told(f"{name}: minutes until its end, median", quantile(last, 0.5, math.nan), "min", "rolled back or promoted"),
+        told(f"{name}: minutes until its end, median", quantile(last, 0.5, NEVER), "min", "rolled back or promoted"),
         told(
             f"{name}: requests served by the candidate, median", float(np.median(served)), "requests", "until its end"
         ),
