@@ -103,6 +103,9 @@ class Latency(Gate):
     share: float = Field(default=0.4, gt=0)
     tolerance: float = Field(default=1.25, ge=1)
     """Harm is: slower than so many times stable, in whole bins of 12 %. At 1, any slowdown is harm."""
+    floor_ms: float = Field(default=5.0, ge=0)
+    """Durations below this are all alike. A candidate with a small share is asked rarely, and its caches are colder:
+    half a millisecond that nobody waits for, and many times the tolerance of a fast model."""
     p50_margin: float = Field(default=0.26, ge=0.12)
     """Safe at the next weight w means: median below 1 + p50_margin / w times stable's, in whole bins of 12 %."""
     p99_margin: float = Field(default=0.6, ge=0.12)

@@ -10,7 +10,7 @@ from typing import Literal
 from headgate.evidence.binomial import BELOW, log_above, log_below
 from headgate.evidence.block_t import BlockT
 from headgate.evidence.dispersion import Tier
-from headgate.evidence.histogram import EMPTY, RATIO, added, quantile, upper_end
+from headgate.evidence.histogram import EMPTY, RATIO, added, bin_of, quantile, upper_end
 from headgate.evidence.latency import Slower
 from headgate.evidence.paired import WIDTH, Dearer, NotDearer
 from headgate.evidence.quantile import NotSlower
@@ -38,6 +38,8 @@ class LatencyTrial:
     margin: float
     """Of the block tier, in bins."""
     tolerance: float
+    floor: int
+    """The bin that shorter durations are counted in."""
     blocks: BlockT | None
     requests: int = 0
     seen: Arms = NOTHING
@@ -55,16 +57,17 @@ class LatencyTrial:
             NotSlower.begin(p50=p50, p99=p99, phi=phi),
             bins(p50),
             bins(gate.tolerance),
+            bin_of(1000 * gate.floor_ms),
             BlockT.begin(start=start, seconds=BLOCK_SECONDS) if tier is Tier.BLOCK else None,
         )
 
     def after(self, block: Block) -> LatencyTrial:
         """The bets after one more block."""
-        durations = block.durations
+        durations = Durations(raised(block.durations.candidate, self.floor), raised(block.durations.stable, self.floor))
         candidate, stable = counted(durations.candidate), counted(durations.stable)
         slower, not_slower, blocks = self.slower, self.not_slower, self.blocks
         if block.reference:
-            warm = Durations(stable=block.reference)
+            warm = Durations(stable=raised(block.reference, self.floor))
             slower, not_slower = slower.after(block.second, warm, 0.0), not_slower.after(block.second, warm, 0.0)
         if blocks and 0 < block.weight < 1:
             blocks = blocks.after(block.second, *candidate, *stable)
@@ -75,8 +78,8 @@ class LatencyTrial:
             blocks=blocks,
             requests=self.requests + block.requests,
             seen=self.seen + Arms(candidate[0], stable[0]),
-            candidate=added(self.candidate, durations.candidate),
-            stable=added(self.stable, durations.stable),
+            candidate=added(self.candidate, block.durations.candidate),
+            stable=added(self.stable, block.durations.stable),
         )
 
     def standing(self) -> Standing:
@@ -84,7 +87,8 @@ class LatencyTrial:
         harm, safe = self.slower.log_e, self.not_slower.log_e
         if self.blocks:
             harm = one_sided(self.blocks.log_above(self.tolerance))
-            safe = min(one_sided(self.blocks.log_below(self.margin)), self.not_slower.log_p99)
+            below = one_sided(self.blocks.log_below(self.margin)) if self.blocks.squares else self.not_slower.log_p50
+            safe = min(below, self.not_slower.log_p99)
         numbers = {
             "candidate_units": self.seen.candidate,
             "stable_units": self.seen.stable,
@@ -121,6 +125,19 @@ class LatencyTrial:
     def intervals(self, _level: float) -> dict[str, float]:
         """None: its proofs are the margins themselves."""
         return {}
+
+
+def raised(histogram: Mapping[int, int], floor: int) -> Mapping[int, int]:
+    """The same with everything below a bin in that bin.
+
+    >>> raised({3: 10, 20: 5, 40: 1}, 20)
+    {20: 15, 40: 1}
+    """
+    below = sum([count for place, count in histogram.items() if place < floor])
+    if not below:
+        return histogram
+    above = {place: count for place, count in histogram.items() if place >= floor}
+    return {floor: below + above.pop(floor, 0), **above}
 
 
 def milliseconds(answers: Sequence[float], q: float) -> str:

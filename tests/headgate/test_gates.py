@@ -521,6 +521,32 @@ def test_callers_that_give_up_on_the_candidate_are_harm():
     assert judge(live((0, 600), (0, 5_400)).merge(Evidence(alike)), question(gates=gates)).answer is not FAIL
 
 
+def timed(candidate, stable, *, seconds=120):
+    """Ten requests of the candidate and 90 of stable a second, each side's all of one duration (in bins)."""
+    counts = {}
+    for second in range(-10, seconds):
+        for variant, n, place in ((CANDIDATE, 10, candidate), (STABLE, 90, stable)):
+            found = {"requests": n, "units": n, f"lat:{place}": n}
+            counts[Cell(SECOND + second, 7, variant)] = found
+    return Evidence(counts)
+
+
+FLOORS = {  # candidate's and stable's bin -> answer; 5 ms lies in bin 35
+    "twice as slow, but nobody can tell": (20, 14, PASS),
+    "as fast as the floor lets one see": (30, 10, PASS),
+    "slower than the floor": (45, 14, FAIL),
+    "both above the floor, and twice as slow": (56, 50, FAIL),
+    "both above the floor, and alike": (50, 50, PASS),
+}
+
+
+@pytest.mark.parametrize(("candidate", "stable", "expected"), FLOORS.values(), ids=FLOORS)
+def test_durations_below_the_floor_are_all_alike(candidate, stable, expected):
+    """A fast candidate that is asked rarely is a little slower: harm to nobody."""
+    asked = question(gates=only(latency=Latency()))
+    assert judge(timed(candidate, stable), asked).answer is expected
+
+
 def test_a_shadow_step_counts_pairs_and_not_the_requests_beside_them():
     asked = SHADOWED
     state = Judge.begin(asked)
