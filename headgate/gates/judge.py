@@ -21,8 +21,9 @@ from headgate.evidence.mixture import log_mean
 from headgate.evidence.readings import ERRORS, NOTHING, Block
 from headgate.evidence.split import LEVEL, Routed, log_wrong
 from headgate.gates.declared import Average, Gate, Latency, Loss, Rate, RateGate, Worse
+from headgate.gates.durations import LatencyTrial
 from headgate.gates.level import LevelTrial, RulesTrial
-from headgate.gates.measures import AverageTrial, DisagreementTrial, LatencyTrial, LossTrial
+from headgate.gates.measures import AverageTrial, DisagreementTrial, LossTrial
 from headgate.gates.question import Question
 from headgate.gates.rates import RateTrial, SliceTrial
 from headgate.gates.standing import Standing, Trial, e_value

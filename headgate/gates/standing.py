@@ -88,3 +88,12 @@ def e_value(log_e: float) -> str:
     if log_e >= math.log(1e4):
         return f"10^{log_e / math.log(10):.0f}"
     return f"{math.exp(log_e):,.0f}" if log_e >= math.log(99.5) else f"{math.exp(log_e):.2g}"
+
+
+def summed(histogram: Mapping[int, int]) -> tuple[int, int]:
+    """How many a histogram holds, and the sum of their bins.
+
+    >>> summed({3: 2, 10: 1})
+    (3, 16)
+    """
+    return sum(histogram.values()), sum(place * count for place, count in histogram.items())

@@ -8,7 +8,7 @@ from headgate.evidence.dispersion import Tier
 from headgate.evidence.histogram import bin_of
 from headgate.evidence.readings import Block, Durations
 from headgate.gates.declared import Latency
-from headgate.gates.measures import LatencyTrial
+from headgate.gates.durations import LatencyTrial
 
 FAST, SLOW, SLOWEST = bin_of(4_000), bin_of(32_000), bin_of(1_500_000)
 
