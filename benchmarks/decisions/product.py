@@ -108,9 +108,7 @@ def block_t(counts: Counts, run: int, seconds: int) -> Walk:
 
 def block_seconds() -> int:
     """Length of the blocks by which the judge judges failures in its block tier."""
-    trial = RateTrial.begin(
-        "errors", ErrorRate(), swapped=False, tier=Tier.BLOCK, phi=1.0, start=0, minutes=60, after=1.0
-    )
+    trial = RateTrial.begin("errors", ErrorRate(), tier=Tier.BLOCK, phi=1.0, start=0, minutes=60, after=1.0)
     assert trial.blocks
     return trial.blocks.seconds
 

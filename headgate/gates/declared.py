@@ -17,6 +17,19 @@ MOST_ELSE = 1e300
 """Of the others, so that they stay numbers."""
 
 
+MOST_RATIO = 1e6
+"""A margin above this says the same as this."""
+
+
+def times_within(margin: float, after: float) -> float:
+    """A margin as a ratio; it follows the blast radius of the weight `after` that comes next.
+
+    >>> times_within(0.25, 1.0), times_within(0.25, 0.5)
+    (1.25, 1.5)
+    """
+    return 1 + min(margin / after, MOST_RATIO)
+
+
 class Worse(StrEnum):
     """The direction that hurts."""
 
@@ -50,6 +63,16 @@ class RateGate(Gate):
     difference_margin: float = Field(default=0.0025, gt=0, lt=1)
     """kappa_abs: or a rate difference below kappa_abs / w (0.0025 is 0.25 percentage points)."""
 
+    @property
+    def swapped(self) -> bool:
+        """Whether the event is one that one wants, so that the arms change places."""
+        return False
+
+    def margins(self, after: float) -> tuple[float, float]:
+        """Rate ratio and rate difference that must be excluded before a step to the weight `after`."""
+        ratio = max(times_within(self.ratio_margin, after), self.tolerance)
+        return ratio, min(self.difference_margin / after, 1.0)
+
 
 class ErrorRate(RateGate):
     """Does the candidate fail more keys than stable does?"""
@@ -63,6 +86,11 @@ class Rate(RateGate):
     kind: Literal["rate"] = "rate"
     worse: Worse = Worse.MORE
     """`less` for events that one wants, such as conversions."""
+
+    @property
+    def swapped(self) -> bool:
+        """Whether less of it is worse."""
+        return self.worse is Worse.LESS
 
 
 class Average(Gate):
@@ -110,6 +138,10 @@ class Latency(Gate):
     """Safe at the next weight w means: median below 1 + p50_margin / w times stable's, in whole bins of 12 %."""
     p99_margin: float = Field(default=0.6, ge=0.12)
     """And 99th percentile below 1 + p99_margin / w times stable's."""
+
+    def margins(self, after: float) -> tuple[float, float]:
+        """Ratios of the median and of the 99th percentile to be excluded before a step to the weight `after`."""
+        return times_within(self.p50_margin, after), times_within(self.p99_margin, after)
 
 
 class Disagreement(Gate):

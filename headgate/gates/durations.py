@@ -41,7 +41,7 @@ class LatencyTrial:
     @classmethod
     def begin(cls, gate: Latency, *, tier: Tier, phi: float, start: int, minutes: int, after: float) -> LatencyTrial:
         """Before the first block; `after` is the weight that a PASS leads to."""
-        p50, p99 = 1 + min(gate.p50_margin / after, 1e6), 1 + min(gate.p99_margin / after, 1e6)
+        p50, p99 = gate.margins(after)
         return cls(
             tier,
             Slower.begin(start=start, minutes=minutes, phi=phi, tolerance=gate.tolerance),
@@ -73,13 +73,16 @@ class LatencyTrial:
             stable=added(self.stable, block.durations.stable),
         )
 
+    @property
+    def log_safe(self) -> float:
+        """Natural logarithm of the weaker proof, of the median and of the 99th percentile."""
+        if not self.blocks:
+            return self.not_slower.log_e
+        below = one_sided(self.blocks.log_below(self.margin)) if self.blocks.squares else self.not_slower.log_p50
+        return min(below, self.not_slower.log_p99)
+
     def standing(self) -> Standing:
         """How it stands."""
-        harm, safe = self.slower.log_e, self.not_slower.log_e
-        if self.blocks:
-            harm = one_sided(self.blocks.log_above(self.tolerance))
-            below = one_sided(self.blocks.log_below(self.margin)) if self.blocks.squares else self.not_slower.log_p50
-            safe = min(below, self.not_slower.log_p99)
         numbers = {
             "candidate_units": self.seen.candidate,
             "stable_units": self.seen.stable,
@@ -92,8 +95,8 @@ class LatencyTrial:
             "p99_margin": RATIO**self.not_slower.margins.p99,
         }
         return Standing(
-            harm,
-            safe,
+            one_sided(self.blocks.log_above(self.tolerance)) if self.blocks else self.slower.log_e,
+            self.log_safe,
             self.sentence(),
             numbers,
             enough=bool(self.seen.candidate and self.seen.stable),
@@ -111,7 +114,7 @@ class LatencyTrial:
 
     def needed(self, log_threshold: float) -> int | None:
         """Live requests still to come until safety is proven."""
-        return going_on(self.standing().log_safe, log_threshold, self.requests)
+        return going_on(self.log_safe, log_threshold, self.requests)
 
     def intervals(self, _level: float) -> dict[str, float]:
         """None: its proofs are the margins themselves."""

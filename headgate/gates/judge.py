@@ -20,7 +20,7 @@ from headgate.evidence.label import Harm
 from headgate.evidence.mixture import log_mean
 from headgate.evidence.readings import ERRORS, NOTHING, Block
 from headgate.evidence.split import LEVEL, Routed, log_wrong
-from headgate.gates.declared import Average, Gate, Latency, Loss, Rate, RateGate, Worse
+from headgate.gates.declared import Average, Gate, Latency, Loss, RateGate
 from headgate.gates.durations import LatencyTrial
 from headgate.gates.level import LevelTrial, RulesTrial
 from headgate.gates.measures import AverageTrial, DisagreementTrial, LossTrial
@@ -243,7 +243,6 @@ def trial_of(name: str, gate: Gate, question: Question) -> Trial:
             return RateTrial.begin(
                 name,
                 gate,
-                swapped=is_swapped(gate),
                 tier=chosen,
                 phi=phi,
                 start=start,
@@ -274,13 +273,8 @@ def other_trial_of(name: str, question: Question, phi: float) -> Trial:
         rate: Harm.begin(start=question.start, minutes=question.minutes, phi=phi, null=found.tolerance)
         for rate, found in rates.items()
     }
-    swapped = frozenset(rate for rate, found in rates.items() if is_swapped(found))
+    swapped = frozenset(rate for rate, found in rates.items() if found.swapped)
     return SliceTrial(gates.slices.most, openings, swapped, tier=chosen)
-
-
-def is_swapped(gate: RateGate) -> bool:
-    """Whether the event is one that one wants, so that the arms change places."""
-    return isinstance(gate, Rate) and gate.worse is Worse.LESS
 
 
 def judge_split(splits: Iterable[Routed]) -> Finding:

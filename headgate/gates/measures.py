@@ -13,7 +13,7 @@ from headgate.evidence.paired import WIDTH, Dearer, NotDearer
 from headgate.evidence.readings import NOTHING, Arms, Block, Values
 from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Average, Disagreement, Loss, Worse
-from headgate.gates.standing import BLOCK_SECONDS, Standing, going_on, one_sided, summed
+from headgate.gates.standing import BLOCK_SECONDS, Standing, finite, going_on, one_sided, summed
 
 HALF = WIDTH / 2
 """Half a bin of relative differences: a bin's pairs lie half a bin above its lower end on average."""
@@ -60,14 +60,18 @@ class AverageTrial:
             total=self.total + total,
         )
 
+    @property
+    def log_safe(self) -> float:
+        """Natural logarithm of the evidence against "worse by the margin or more"."""
+        return one_sided(self.blocks.log_below(self.margin / self.unit))
+
     def standing(self) -> Standing:
         """How it stands."""
-        safe = one_sided(self.blocks.log_below(self.margin / self.unit))
         worse = self.blocks.mean * self.unit
         numbers = {"blocks": self.blocks.blocks, "worse_by": worse, "margin": self.margin, "requests": self.requests}
         return Standing(
             one_sided(self.blocks.log_above()),
-            safe,
+            self.log_safe,
             f"{self.metric}: {self.told('candidate')}, {self.told('stable')}; "
             f"candidate worse by {worse:.4g} over {self.blocks.blocks} blocks",
             {**numbers, "candidate_units": self.count.candidate, "stable_units": self.count.stable},
@@ -81,13 +85,13 @@ class AverageTrial:
 
     def needed(self, log_threshold: float) -> int | None:
         """Live requests still to come until safety is proven."""
-        return going_on(self.standing().log_safe, log_threshold, self.requests)
+        return going_on(self.log_safe, log_threshold, self.requests)
 
     def intervals(self, level: float) -> dict[str, float]:
         """By how much the candidate is worse, in the metric's own unit."""
         low, high = self.blocks.interval(level)
         ends = {"difference_low": low * self.unit, "difference_high": high * self.unit}
-        return {name: end for name, end in ends.items() if math.isfinite(end)}
+        return finite(ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,7 @@ class LossTrial:
         """The mean relative difference, where blocks of time tell it."""
         low, high = self.blocks.interval(level) if self.blocks else (-math.inf, math.inf)
         ends = {"difference_low": low * HALF, "difference_high": high * HALF}
-        return {name: end for name, end in ends.items() if math.isfinite(end)}
+        return finite(ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +186,18 @@ class DisagreementTrial:
             return self
         return replace(self, pairs=self.pairs + pairs, differing=self.differing + min(differing, pairs))
 
+    @property
+    def log_safe(self) -> float:
+        """Natural logarithm of the e-value against "more than the limit"."""
+        return log_below(self.differing, self.pairs, self.limit) / self.phi
+
     def standing(self) -> Standing:
         """How it stands."""
         harm = log_above(self.differing, self.pairs, self.limit) / self.phi
-        safe = log_below(self.differing, self.pairs, self.limit) / self.phi
         numbers = {"limit": self.limit, "pairs": self.pairs, "disagreements": self.differing}
         return Standing(
             harm,
-            safe,
+            self.log_safe,
             f"{self.differing:,} of {self.pairs:,} shadow answers differ from stable's (limit {self.limit:.2%})",
             numbers,
             enough=bool(self.pairs),
@@ -203,7 +211,7 @@ class DisagreementTrial:
 
     def needed(self, log_threshold: float) -> int | None:
         """Pairs still to come until the share is proven below the limit."""
-        log_safe = log_below(self.differing, self.pairs, self.limit) / self.phi
+        log_safe = self.log_safe
         if log_safe >= log_threshold:
             return 0
         if not self.pairs:

@@ -18,8 +18,8 @@ from headgate.evidence.passage import Walk, needed
 from headgate.evidence.ratio import BelowRatio
 from headgate.evidence.readings import NOTHING, Arms, Block
 from headgate.evidence.sequences import Interval, Labels, difference_interval, ratio_interval
-from headgate.gates.declared import RateGate
-from headgate.gates.standing import BLOCK_SECONDS, Standing, counted, going_on, one_sided
+from headgate.gates.declared import MOST_RATIO, RateGate
+from headgate.gates.standing import BLOCK_SECONDS, Standing, counted, finite, going_on, one_sided
 
 FALSE_NAMES = 0.05
 """Expected share of wrong names among the slices that are named (e-BH)."""
@@ -31,8 +31,6 @@ VERBS = {
 """What an event says of the candidate, before so many of so many keys."""
 EITHER = math.log(2)
 """What it costs that either of two proofs will do."""
-MOST_RATIO = 1e6
-"""A margin above this says the same as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,6 @@ class RateTrial:
         event: str,
         gate: RateGate,
         *,
-        swapped: bool,
         tier: Tier,
         phi: float,
         start: int,
@@ -79,15 +76,15 @@ class RateTrial:
         reported: bool = False,
     ) -> RateTrial:
         """Before the first block; `after` is the weight that a PASS leads to."""
-        most = 1 + min(gate.ratio_margin / after, MOST_RATIO)
+        most, apart = gate.margins(after)
         blocks = BlockT.begin(start=start, seconds=BLOCK_SECONDS) if tier is Tier.BLOCK else None
         return cls(
             event,
-            swapped,
+            gate.swapped,
             tier,
             Harm.begin(start=start, minutes=minutes, phi=phi, null=gate.tolerance),
-            BelowRatio(max(most, gate.tolerance), phi=phi),
-            BelowDifference(min(gate.difference_margin / after, 1.0), phi=phi),
+            BelowRatio(most, phi=phi),
+            BelowDifference(apart, phi=phi),
             blocks,
             blocks if gate.tolerance > 1 else None,
             reported,
@@ -213,7 +210,7 @@ class RateTrial:
             apart = Interval(-apart.high, -apart.low)
         ends = {"ratio_low": times.low, "ratio_high": times.high}
         ends |= {"difference_low": apart.low, "difference_high": apart.high}
-        return {name: end for name, end in ends.items() if math.isfinite(end)}
+        return finite(ends)
 
 
 def with_label(known: tuple[Labels, ...], weight: float, hits: Arms) -> tuple[Labels, ...]:

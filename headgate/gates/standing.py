@@ -79,6 +79,11 @@ def going_on(log_safe: float, log_threshold: float, requests: int) -> int | None
     return math.ceil((log_threshold - log_safe) / log_safe * requests) if log_safe > 0 and requests else None
 
 
+def finite(ends: Mapping[str, float]) -> dict[str, float]:
+    """Ends of intervals that there are: an interval without an end has no number there."""
+    return {name: end for name, end in ends.items() if math.isfinite(end)}
+
+
 def e_value(log_e: float) -> str:
     """An e-value for people.
 

@@ -17,12 +17,9 @@ from headgate.evidence.histogram import BINS, bins_within
 from headgate.evidence.passage import Walk
 from headgate.evidence.ratio import BelowRatio
 from headgate.evidence.restarts import AT_START
-from headgate.gates import Disagreement, Latency, Rate, Worse
+from headgate.gates import Disagreement, Latency
 from headgate.gates.declared import RateGate
 from headgate.planning.traffic import Traffic
-
-MOST_RATIO = 1e6
-"""A margin above this says the same as this."""
 
 
 class Bets(NamedTuple):
@@ -53,11 +50,10 @@ def rate_matter(
     share = traffic.share_of(name)
     if share is None:
         return None
-    swapped = isinstance(gate, Rate) and gate.worse is Worse.LESS
+    swapped = gate.swapped
     if swapped:  # harm is then that stable has more of it: the arms change places
         weight = 1 - weight
-    most = max(1 + min(gate.ratio_margin / after, MOST_RATIO), gate.tolerance)
-    apart = min(gate.difference_margin / after, 1.0)
+    most, apart = gate.margins(after)
     more, less = ">" if swapped else "<", "-" if swapped else "+"
     limit = 1 / most if swapped else most
     low, high = (share / harm, share) if swapped else (share, min(1.0, share * harm))
@@ -114,11 +110,8 @@ def latency_matters(name: str, gate: Latency, traffic: Traffic, *, weight: float
     """Both quantiles (R6), for durations like stable's. A quantile for which nothing is bet is never proven."""
     shape = traffic.shape
     found = []
-    for part, margin, beyond in (
-        ("p50", gate.p50_margin, quantile.HALF),
-        ("p99", gate.p99_margin, quantile.SLOWEST),
-    ):
-        times = 1 + min(margin / after, MOST_RATIO)
+    p50, p99 = gate.margins(after)
+    for part, times, beyond in (("p50", p50, quantile.HALF), ("p99", p99, quantile.SLOWEST)):
         place, inside = quantile.cut(shape, beyond)
         moved = min(place + bins_within(times), BINS - 1)
         chances = (

@@ -212,4 +212,4 @@ def test_where_only_one_side_gets_requests_nothing_is_learned_of_failures():
 
 
 def begin(gate):
-    return RateTrial.begin(ERRORS, gate, swapped=False, tier=Tier.EXACT, phi=1.0, start=0, minutes=60, after=1.0)
+    return RateTrial.begin(ERRORS, gate, tier=Tier.EXACT, phi=1.0, start=0, minutes=60, after=1.0)
