@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from prefect import flow
 
-from flows.release import conclude
 from headgate.environment import Environment
-from headgate.errors import Rejected
 from headgate.lifecycle import Outcome
-from headgate.releasing import Ending
+from headgate.releasing import Ending, end, walk
+from tasks.acts import TASKS
 from tasks.begin import begin_rollback, put_aside
-from tasks.prepare import compile_bundle, stage
 
 
 @flow(name="rollback", flow_run_name="roll back {model} in {environment_name}")
@@ -28,14 +26,7 @@ def rollback(
     why = f"rolled back by {actor}: {reason or 'no reason given'}"
     aside = put_aside(where, model, actor, why)
     if aside:
-        ended = conclude(aside, Outcome.ABORTED, why)
+        ended = end(aside, Outcome.ABORTED, why, TASKS)
         if not to and ended.outcome is not Outcome.PROMOTED:
             return ended
-    run = begin_rollback(where, model, to, actor)
-    try:
-        compile_bundle(run)
-        stage(run)
-    except Rejected as wrong:
-        conclude(run, Outcome.TURNED_BACK, wrong.message)
-        raise
-    return conclude(run, Outcome.RESTORED, why)
+    return walk(begin_rollback(where, model, to, actor, reason), TASKS)

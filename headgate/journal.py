@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
+from headgate import checkpoints, clock
 from headgate.errors import Conflict
 from headgate.ledger import Entry, Ledger
 from headgate.lifecycle import FACT, Entered, Fact, Release
-from headgate.serving import ENVIRONMENT_FACT, Calibrated, Claimed, EnvironmentFact, Freed, Serving, Wished
+from headgate.serving import (
+    ENVIRONMENT_FACT,
+    Alarmed,
+    Calibrated,
+    Claimed,
+    EnvironmentFact,
+    Freed,
+    Queued,
+    Serving,
+    Wished,
+)
 from headgate.stores import ObjectStore
 from headgate.topology import Topology
 
@@ -18,8 +29,8 @@ TRIES = 20
 
 
 def utc_now() -> datetime:
-    """The clock of the shells; the core is told the time."""
-    return datetime.now(UTC)
+    """The time of day, as the shells' clock tells it."""
+    return clock.now()
 
 
 def release_ledger(release: str) -> str:
@@ -52,12 +63,12 @@ class ReleaseJournal:
             self.state = self.state.after(FACT.validate_python(entry.fact))
         return self.state
 
-    def enter(self, process: str) -> int:
+    def enter(self, process: str, flow_run: str = "") -> int:
         """Become the newest attempt; every older one stops at its next append."""
         for _ in range(TRIES):
             attempt = self.refresh().attempt + 1
             try:
-                self._append(Entered(attempt=attempt, process=process))
+                self._append(Entered(attempt=attempt, process=process, flow_run=flow_run))
             except Conflict:
                 continue
             self.attempt = attempt
@@ -66,6 +77,12 @@ class ReleaseJournal:
 
     def record(self, fact: Fact) -> Entry:
         """Append a fact. Raises `Conflict` when a newer attempt has taken the release over."""
+        entry = self.record_unless(lambda _journal: False, fact)
+        assert entry, "nothing kept it from being written"
+        return entry
+
+    def record_unless(self, needless: Callable[[ReleaseJournal], bool], fact: Fact) -> Entry | None:
+        """Append a fact that others may append as well; None when, by then, it is `needless`. Raises like `record`."""
         for _ in range(TRIES):
             state = self.refresh()
             if self.attempt is not None and state.attempt > self.attempt:
@@ -73,6 +90,8 @@ class ReleaseJournal:
                     f"release {self.release}: attempt {state.attempt} has taken over from attempt {self.attempt}",
                     "nothing to do here: the newer attempt carries the release on",
                 )
+            if needless(self):
+                return None
             try:
                 return self._append(fact)
             except Conflict:
@@ -90,26 +109,44 @@ class ReleaseJournal:
 
 @dataclass
 class EnvironmentJournal:
-    """The ledger of one model in one environment, read incrementally."""
+    """The ledger of one model in one environment, read incrementally from its newest checkpoint on."""
 
     store: ObjectStore
     environment: str
     model: str
     actor: str
     clock: Callable[[], datetime] = utc_now
-    entries: list[Entry] = field(default_factory=list)
     state: Serving = field(default_factory=Serving)
+    last: Entry | None = None
+    """The newest entry that was read."""
+    kept: int = 0
+    """Number of the last entry of the newest checkpoint that is known here."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where its facts are."""
+        return Ledger(self.store, environment_ledger(self.environment, self.model))
 
     def refresh(self) -> Serving:
-        """Read what was added since, and return the state."""
-        ledger = Ledger(self.store, environment_ledger(self.environment, self.model))
-        for entry in ledger.entries(after=self.entries[-1] if self.entries else None):
-            self.entries.append(entry)
-            self.state = self.state.after(entry.seq, ENVIRONMENT_FACT.validate_python(entry.fact))
+        """Read what was added since, and return the state. Raises `Corrupt` when the chain is broken from there."""
+        ledger = self.ledger
+        if self.last is None and (found := checkpoints.newest(self.store, ledger)):
+            self.last, self.state = found
+            self.kept = self.last.seq
+        for entry in ledger.entries(after=self.last):
+            self._take(entry, ENVIRONMENT_FACT.validate_python(entry.fact))
         return self.state
 
-    def claim(self, release: str, attempt: int) -> None:
-        """Hold the environment for this attempt. Raises `Conflict` when another release or a newer attempt holds it."""
+    def whole(self) -> list[Entry]:
+        """Every entry from the first one on, the chain proven: it takes the longer the more there are."""
+        return self.ledger.entries()
+
+    def claim(self, release: str, attempt: int, *, ahead: bool = False) -> None:
+        """Hold the environment for this attempt, and leave the queue.
+
+        Raises `Conflict` when another release or a newer attempt holds it, or others queued first, whom a rollback
+        goes `ahead` of.
+        """
         claim = Claimed(release=release, attempt=attempt)
 
         def free_or_ours(state: Serving) -> None:
@@ -121,8 +158,23 @@ class EnvironmentJournal:
                 )
             if held and held.attempt > attempt:
                 raise taken_over(release, held.attempt)
+            if not held and not ahead and state.queue and state.queue[0] != release:
+                raise Conflict(
+                    f"release {state.queue[0]} of {self.model} is next in {self.environment}; one at a time",
+                    f"wait for it, or end it with `headgate abort {state.queue[0]} --reason ...`",
+                )
 
         self._append_if(free_or_ours, claim)
+
+    def queue(self, release: str) -> None:
+        """Wait behind whoever came first; to queue twice is to keep one's place."""
+        if release not in self.refresh().queue:
+            self._append_if(lambda _state: None, Queued(release=release))
+
+    def leave(self, release: str) -> None:
+        """Do not wait any more; who does not wait leaves nothing."""
+        if release in self.refresh().queue:
+            self._append_if(lambda _state: None, Freed(release=release))
 
     def record(self, fact: EnvironmentFact, *, claim: Claimed) -> Entry:
         """Append a fact as the holder of `claim`. Raises `Conflict` when it is not the holder any more."""
@@ -133,7 +185,7 @@ class EnvironmentJournal:
 
         return self._append_if(still_ours, fact)
 
-    def note(self, fact: Calibrated) -> Entry:
+    def note(self, fact: Calibrated | Alarmed) -> Entry:
         """Append a fact that changes nothing of what serves, whoever holds the environment."""
         return self._append_if(lambda _state: None, fact)
 
@@ -150,18 +202,22 @@ class EnvironmentJournal:
             self.record(Freed(release=claim.release), claim=claim)
 
     def _append_if(self, allowed: Callable[[Serving], None], fact: EnvironmentFact) -> Entry:
-        ledger = Ledger(self.store, environment_ledger(self.environment, self.model))
+        ledger = self.ledger
         for _ in range(TRIES):
             allowed(self.refresh())
-            last = self.entries[-1] if self.entries else None
             try:
-                entry = ledger.append(fact.model_dump(mode="json"), after=last, actor=self.actor, at=self.clock())
+                entry = ledger.append(fact.model_dump(mode="json"), after=self.last, actor=self.actor, at=self.clock())
             except Conflict:
                 continue
-            self.entries.append(entry)
-            self.state = self.state.after(entry.seq, fact)
+            self._take(entry, fact)
+            if entry.seq - self.kept >= checkpoints.EVERY:
+                checkpoints.save(self.store, entry, self.state)
+                self.kept = entry.seq
             return entry
-        raise crowded(environment_ledger(self.environment, self.model))
+        raise crowded(ledger.name)
+
+    def _take(self, entry: Entry, fact: EnvironmentFact) -> None:
+        self.last, self.state = entry, self.state.after(entry.seq, fact)
 
 
 def crowded(ledger: str) -> Conflict:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import reduce
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from headgate.gates import Answer, Calibration, Question, Verdict
 from headgate.plan import Plan
@@ -66,6 +66,10 @@ class Requested(Value):
     model: str
     version: str
     intent: Intent = Intent.RELEASE
+    joint: str = ""
+    """The joint release that it is a part of."""
+    reason: str = ""
+    """Why a person asked for it, if a reason was given: of a rollback."""
 
 
 class Entered(Value):
@@ -75,6 +79,18 @@ class Entered(Value):
     attempt: int = Field(ge=1)
     process: str = ""
     """Host and pid, for people."""
+    flow_run: str = ""
+    """Prefect's id of the run, for whoever wakes it."""
+
+
+class Slept(Value):
+    """No process holds the release until it is due; the claim stays. A sweep looks at it meanwhile."""
+
+    kind: Literal["slept"] = "slept"
+    until: AwareDatetime
+    """When it is entered again at the latest; earlier, when a look finds something to do."""
+    why: str
+    """What it waits for."""
 
 
 class Compiled(Value):
@@ -182,20 +198,57 @@ class Concluded(Value):
     revision: int = 0
 
 
+class Awaited(Value):
+    """From now on somebody's approval is waited for."""
+
+    kind: Literal["awaited"] = "awaited"
+    since: AwareDatetime
+    stop: str
+    """What it guards: traffic, or promotion."""
+
+
+class Proof(Value):
+    """How it is known who spoke."""
+
+    method: Literal["named", "form", "ssh"] = "named"
+    """`named`: whoever could write to the store said so; `form`: somebody at the Prefect UI did; `ssh`: a signature."""
+    signature: str = ""
+    """Of `ssh`: the armoured signature (`ssh-keygen -Y sign`) of what was said."""
+
+
 class Approved(Value):
     """A person let this bundle pass."""
 
     kind: Literal["approved"] = "approved"
     bundle: Digest
     note: str = ""
+    approver: str = ""
+    """Who; empty in entries that only the entry's own actor names."""
+    expires: AwareDatetime | None = None
+    """From then on it counts for nothing; None in entries of old."""
+    proof: Proof = Proof()
 
 
 class Declined(Value):
-    """A person refused this bundle; terminal."""
+    """A person refused this bundle; terminal once it was weighed."""
 
     kind: Literal["declined"] = "declined"
     bundle: Digest
     reason: str
+    approver: str = ""
+    proof: Proof = Proof()
+
+
+class Weighed(Value):
+    """What an approver said was held to the environment's policy: only from here on it counts, or never."""
+
+    kind: Literal["weighed"] = "weighed"
+    entry: int
+    """Number of the entry that was weighed."""
+    said: Annotated[Approved | Declined, Field(discriminator="kind")]
+    counts: bool
+    reason: str
+    """Why not; or by what it is known who spoke."""
 
 
 class Paused(Value):
@@ -218,6 +271,15 @@ class Aborted(Value):
     reason: str
 
 
+class Released(Value):
+    """Its probation is over: from here on nobody judges what it put into service."""
+
+    kind: Literal["released"] = "released"
+    reason: str
+    harmed: bool = False
+    """Whether it ended because harm was found, and what served before was asked for again."""
+
+
 class Reported(Value):
     """The page and its numbers are in the store."""
 
@@ -229,6 +291,7 @@ class Reported(Value):
 Fact = Annotated[
     Requested
     | Entered
+    | Slept
     | Compiled
     | Checked
     | Staged
@@ -240,11 +303,14 @@ Fact = Annotated[
     | Overruled
     | Concluded
     | Approved
+    | Weighed
     | Declined
     | Paused
     | Resumed
     | Aborted
-    | Reported,
+    | Released
+    | Reported
+    | Awaited,
     Field(discriminator="kind"),
 ]
 FACT: TypeAdapter[Fact] = TypeAdapter(Fact)
@@ -279,30 +345,44 @@ class Release(Value):
     passed: tuple[str, ...] = ()
     approved: Approved | None = None
     declined: Declined | None = None
+    weighed: int = 0
+    """Number of the last entry of an approver that was weighed."""
+    awaited: Awaited | None = None
+    """Since when an approver is waited for."""
+    asleep: Slept | None = None
+    """Until when no process holds it; None while one does, or should."""
+    flow_run: str = ""
+    """Prefect's id of the run of the newest attempt."""
     paused: bool = False
     aborted: Aborted | None = None
     decided: Decided | None = None
     concluded: Concluded | None = None
     reported: Reported | None = None
+    released: Released | None = None
+    """How its probation ended."""
 
     def after(self, fact: Fact) -> Release:
         """The state once `fact` has happened too."""
         kind = type(fact)
+        if kind in NOT_YET_WEIGHED:
+            return self
         if kind in FIRST_STANDS:
             name = FIRST_STANDS[kind]
             return self.model_copy(update={name: getattr(self, name) or fact})
         if kind in LAST_STANDS:
             return self.model_copy(update={LAST_STANDS[kind]: fact})
+        if kind in ALL_STAND:
+            name = ALL_STAND[kind]
+            return self.model_copy(update={name: (*getattr(self, name), fact)})
         match fact:
             case Entered():
-                return self.model_copy(update={"attempt": max(self.attempt, fact.attempt)})
+                newest = {"attempt": max(self.attempt, fact.attempt), "flow_run": fact.flow_run or self.flow_run}
+                return self.model_copy(update={**newest, "asleep": None})
+            case Weighed():
+                return self._weighed(fact)
             case Checked():
                 others = tuple(check for check in self.checks if check.check != fact.result.check)
                 return self.model_copy(update={"checks": (*others, fact.result)})
-            case Began():
-                return self.model_copy(update={"began": (*self.began, fact)})
-            case Observed():
-                return self.model_copy(update={"observed": (*self.observed, fact)})
             case Overruled():
                 return self.model_copy(update={"decided": Decided(outcome=fact.outcome, reason=fact.reason)})
             case Judged():
@@ -315,6 +395,20 @@ class Release(Value):
                 return self.model_copy(update={"paused": paused, "harm": self.harm if paused else ""})
             case _:
                 raise AssertionError(f"no rule for {kind.__name__}: every fact needs one")
+
+    def _weighed(self, fact: Weighed) -> Release:
+        """What an approver said, if it counts; the first refusal stands, and so does the newest approval.
+
+        What counted counts no more when it is weighed again and found wanting.
+        """
+        update: dict[str, Any] = {"weighed": max(self.weighed, fact.entry)}
+        if isinstance(fact.said, Approved):
+            update["approved"] = fact.said if fact.counts else None if self.approved == fact.said else self.approved
+        elif fact.counts:
+            update["declined"] = self.declined or fact.said
+        elif self.declined == fact.said:
+            update["declined"] = None
+        return self.model_copy(update=update)
 
     @property
     def requested_source(self) -> Digest | None:
@@ -341,19 +435,30 @@ class Release(Value):
 FIRST_STANDS: dict[type[Value], str] = {
     Requested: "requested",
     Compiled: "compiled",
-    Declined: "declined",
     Aborted: "aborted",
+    Awaited: "awaited",
     Decided: "decided",
     Concluded: "concluded",
+    Released: "released",
 }
 """Facts that happen once: whatever repeats them later changes nothing."""
 
 LAST_STANDS: dict[type[Value], str] = {
     Staged: "staged",
-    Approved: "approved",
+    Slept: "asleep",
     Reported: "reported",
 }
 """Facts whose newest replaces the ones before."""
+
+
+ALL_STAND: dict[type[Value], str] = {
+    Began: "began",
+    Observed: "observed",
+}
+"""Facts that are kept one after the other."""
+
+NOT_YET_WEIGHED = (Approved, Declined)
+"""What an approver says changes nothing by itself."""
 
 
 def release_of(facts: list[Fact]) -> Release:

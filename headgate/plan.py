@@ -72,6 +72,17 @@ class Approval(StrEnum):
     PROMOTION = "before promotion"
 
 
+class Overlap(StrEnum):
+    """What happens when another release of the same model is open in the environment."""
+
+    REFUSE = "refuse"
+    """The new one is told which, and ends."""
+    QUEUE = "queue"
+    """The new one waits for its turn."""
+    SUPERSEDE = "supersede"
+    """The open one is aborted, traffic goes back to stable, and then the new one begins."""
+
+
 class CanaryStep(Value):
     """One line of the schedule: a share of live traffic, and how long it must and may last."""
 
@@ -111,6 +122,10 @@ class Plan(Value):
     probation_seconds: float = Field(default=600, ge=0)
     """How long the old bundle stays warm after promotion."""
     approval: Approval = Approval.NONE
+    approval_seconds: float = Field(default=7 * 86_400, gt=0)
+    """How long it waits for an approval before it ends, and how long an approval holds."""
+    overlap: Overlap = Overlap.REFUSE
+    """What happens when another release of the model is open."""
     accept_pickle: bool = False
     """Whether a bundle may hold pickled files, which run code when loaded."""
 

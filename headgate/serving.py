@@ -20,8 +20,15 @@ class Claimed(Value):
     """Which attempt of it; older ones must stop."""
 
 
+class Queued(Value):
+    """This release waits for its turn: whoever queued first is next."""
+
+    kind: Literal["queued"] = "queued"
+    release: str
+
+
 class Freed(Value):
-    """The release no longer holds the environment."""
+    """The release no longer holds the environment, nor waits for it."""
 
     kind: Literal["freed"] = "freed"
     release: str
@@ -60,7 +67,17 @@ class Calibrated(Value):
     calibration: Calibration
 
 
-EnvironmentFact = Annotated[Claimed | Freed | Wished | Seen | Quarantined | Calibrated, Field(discriminator="kind")]
+class Alarmed(Value):
+    """Something is wrong that a person must see: a broken chain, a forged approval."""
+
+    kind: Literal["alarmed"] = "alarmed"
+    release: str = ""
+    reason: str
+
+
+EnvironmentFact = Annotated[
+    Claimed | Queued | Freed | Wished | Seen | Quarantined | Calibrated | Alarmed, Field(discriminator="kind")
+]
 ENVIRONMENT_FACT: TypeAdapter[EnvironmentFact] = TypeAdapter(EnvironmentFact)
 
 
@@ -69,6 +86,8 @@ class Serving(Value):
 
     claim: Claimed | None = None
     """The open release and its newest attempt, if any."""
+    queue: tuple[str, ...] = ()
+    """Releases that wait for their turn, first come first."""
     revision: int = 0
     topology: Topology | None = None
     """The last wish."""
@@ -85,10 +104,15 @@ class Serving(Value):
         """The state once `fact`, entry number `seq`, has happened too."""
         match fact:
             case Claimed():
-                return self.model_copy(update={"claim": fact})
+                return self.model_copy(update={"claim": fact, "queue": self._queue_without(fact.release)})
+            case Queued():
+                return self.model_copy(update={"queue": (*self._queue_without(fact.release), fact.release)})
             case Freed():
                 held = self.claim is not None and self.claim.release == fact.release
-                return self.model_copy(update={"claim": None if held else self.claim})
+                claim = None if held else self.claim
+                return self.model_copy(update={"claim": claim, "queue": self._queue_without(fact.release)})
+            case Alarmed():
+                return self
             case Wished():
                 return self.model_copy(update={"revision": seq, "topology": fact.topology, "because": fact.because})
             case Seen():
@@ -97,3 +121,6 @@ class Serving(Value):
                 return self.model_copy(update={"quarantined": {**self.quarantined, fact.bundle: fact.reason}})
             case Calibrated():
                 return self.model_copy(update={"calibration": fact.calibration})
+
+    def _queue_without(self, release: str) -> tuple[str, ...]:
+        return tuple(waiting for waiting in self.queue if waiting != release)

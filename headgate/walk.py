@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from headgate.gates import Answer, Verdict
@@ -27,6 +28,10 @@ class Move(Value):
     reason: str
     outcome: Outcome | None = None
     """How it ends, when it ends."""
+    approval: bool = False
+    """Whether it waits for an approver."""
+    until: datetime | None = None
+    """When time alone may change the answer of a wait; None when only news can."""
 
 
 class Seen(Value):
@@ -49,6 +54,7 @@ def next_move(
     verdict: Verdict,
     *,
     seen: Seen,
+    now: datetime,
     soft: Verdict | None = None,
 ) -> Move:
     """What follows at `step`, from its verdict and its dwell. A person's no outranks harm, harm outranks the rest.
@@ -59,6 +65,7 @@ def next_move(
         release: what people have said.
         verdict: what the judge says now.
         seen: how long and how much.
+        now: the time, for what expires.
         soft: what it says at soft margins; asked for when the step is over and the policy may promote.
     """
     ended = stopped(release)
@@ -81,8 +88,10 @@ def next_move(
     if over and not passes and policy.undecided is Undecided.PROMOTE and soft and soft.answer is Answer.PASS:
         passes, verdict = True, soft
     if passes and not short_of:
-        if step.next_weight == 1.0 and plan.approval is Approval.PROMOTION and not approved(release):
-            return waiting(step, "safety is proven; promotion waits for approval")
+        if step.next_weight == 1.0 and plan.approval is Approval.PROMOTION and not approved(release, now):
+            return unanswered(plan, release, now) or waiting(
+                step, "safety is proven; promotion waits for approval", approval=True
+            )
         margins = f" (at {policy.soft_margin:g} times the margins, undecided in time)" if verdict is soft else ""
         return Move(act=Act.PASS, reason=f"{step.name}: {verdict.reason}{margins}")
     if over:
@@ -120,22 +129,55 @@ def stopped(release: Release) -> Move | None:
     return None
 
 
-def may_take_traffic(plan: Plan, release: Release, *, first: bool) -> Move:
-    """Whether the candidate may be staged; `first`: nothing serves yet, so that staging it is promoting it."""
+def may_take_traffic(plan: Plan, release: Release, *, first: bool, now: datetime) -> Move:
+    """Whether the candidate may be staged.
+
+    Args:
+        plan: says what waits for a person.
+        release: what people have said.
+        first: nothing serves yet, so that staging it is promoting it.
+        now: the time, for what expires.
+    """
     ended = stopped(release)
     if ended:
         return ended
     if release.paused:
         return Move(act=Act.WAIT, reason="paused by a person")
     guarded = plan.approval is Approval.TRAFFIC or (first and plan.approval is Approval.PROMOTION)
-    if guarded and not approved(release):
-        return Move(act=Act.WAIT, reason="every check passed; traffic waits for approval")
+    if guarded and not approved(release, now):
+        waits = Move(act=Act.WAIT, reason="every check passed; traffic waits for approval", approval=True)
+        return unanswered(plan, release, now) or waits
     return Move(act=Act.PASS, reason="nobody objects")
 
 
-def approved(release: Release) -> bool:
-    """Whether a person let exactly this bundle pass."""
-    return bool(release.approved and release.compiled and release.approved.bundle == release.compiled.bundle)
+def approved(release: Release, now: datetime) -> bool:
+    """Whether a person let exactly this bundle pass, and that still holds."""
+    said, compiled = release.approved, release.compiled
+    if said is None or compiled is None or said.bundle != compiled.bundle:
+        return False
+    return said.expires is None or now < said.expires
+
+
+def unanswered(plan: Plan, release: Release, now: datetime) -> Move | None:
+    """The end of a release that nobody approved in time; that is as final as a refusal."""
+    since = release.awaited.since if release.awaited else now
+    if (now - since).total_seconds() <= plan.approval_seconds:
+        return None
+    reason = f"nobody approved it within {plan.approval_seconds:g} s"
+    return Move(act=Act.END, reason=reason, outcome=Outcome.ABORTED)
+
+
+def wake_at(plan: Plan, step: Step, release: Release, seen: Seen, now: datetime) -> datetime | None:
+    """When a release that waits at `step` has to be looked at again, even if nobody speaks and nothing is seen."""
+    ahead = [step.dwell_seconds - seen.dwell_seconds, step.limit_seconds - seen.seconds]
+    if plan.policy.undecided is Undecided.EXTEND:
+        ahead.append(step.limit_seconds + plan.policy.extend_seconds - seen.seconds)
+    if plan.policy.source_down_seconds is not None:
+        ahead.append(plan.policy.source_down_seconds - seen.silent_seconds)
+    if release.awaited:
+        ahead.append(plan.approval_seconds - (now - release.awaited.since).total_seconds())
+    seconds = min((left for left in ahead if left > 0), default=None)
+    return None if seconds is None else now + timedelta(seconds=seconds)
 
 
 def unmet(step: Step, seen: Seen) -> str:
@@ -147,6 +189,6 @@ def unmet(step: Step, seen: Seen) -> str:
     return ""
 
 
-def waiting(step: Step, why: str) -> Move:
+def waiting(step: Step, why: str, *, approval: bool = False) -> Move:
     """Stay at `step`."""
-    return Move(act=Act.WAIT, reason=f"{step.name}: {why}")
+    return Move(act=Act.WAIT, reason=f"{step.name}: {why}", approval=approval)

@@ -9,19 +9,25 @@ from headgate.environment import Environment
 from headgate.lifecycle import Intent
 from headgate.plan import Plan
 from headgate.releasing import Run
-from tasks.retry import RETRY
+from tasks.retry import RETRY, this_run
 
 
 @task(**RETRY)
-def begin(plan: Plan, environment: Environment, actor: str, intent: Intent = Intent.RELEASE) -> Run:
+def begin(
+    plan: Plan,
+    environment: Environment,
+    actor: str,
+    intent: Intent = Intent.RELEASE,
+    patience_seconds: float | None = None,
+) -> Run:
     """Claim the environment for this plan; an open release of the same plan is taken up where it stands."""
-    return releasing.begin(plan, environment, actor, intent)
+    return releasing.begin(plan, environment, actor, intent, patience_seconds=patience_seconds, flow_run=this_run())
 
 
 @task(**RETRY)
-def take_over(release: str, environment: Environment, actor: str) -> Run:
+def take_over(release: str, environment: Environment, actor: str, patience_seconds: float | None = None) -> Run:
     """Become the newest attempt of a release that exists."""
-    return releasing.resume(release, environment, actor)
+    return releasing.resume(release, environment, actor, patience_seconds=patience_seconds, flow_run=this_run())
 
 
 @task(**RETRY)
@@ -31,6 +37,16 @@ def put_aside(environment: Environment, model: str, actor: str, reason: str) -> 
 
 
 @task(**RETRY)
-def begin_rollback(environment: Environment, model: str, to: str, actor: str) -> Run:
+def begin_rollback(
+    environment: Environment,
+    model: str,
+    to: str,
+    actor: str,
+    reason: str,
+    *,
+    patience_seconds: float | None = None,
+) -> Run:
     """Find the stored bundle to go back to, and claim the environment for it."""
-    return releasing.begin_rollback(environment, model, to, actor)
+    return releasing.begin_rollback(
+        environment, model, to, actor, reason, patience_seconds=patience_seconds, flow_run=this_run()
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from prefect.tasks import exponential_backoff
 
 from headgate.errors import Unavailable
@@ -13,6 +14,11 @@ from headgate.errors import Unavailable
 def repeating_helps(task: Any, run: Any, state: Any) -> bool:  # noqa: ARG001 -- Prefect calls it with all three
     """Whether the failure was of the kind that may pass by itself."""
     return isinstance(state.result(raise_on_failure=False), Unavailable)
+
+
+def this_run() -> str:
+    """Prefect's id of the run that this process carries out, for whoever wakes it; empty outside of one."""
+    return flow_run.get_id() or ""
 
 
 class Retry(TypedDict):

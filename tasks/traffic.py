@@ -1,26 +1,23 @@
-"""The walk under live requests: wait for a person, shift, watch."""
+"""The walk under live requests: wait for a turn and for a person, shift, watch, sleep."""
 
 from __future__ import annotations
-
-import time
 
 from prefect import get_run_logger, task
 
 from headgate import releasing
-from headgate.errors import Unavailable
-from headgate.journal import utc_now
-from headgate.lifecycle import Began
-from headgate.releasing import Run, Watch
+from headgate.gates import Verdict
+from headgate.lifecycle import Began, Slept
+from headgate.releasing import Run
 from headgate.strategies import Step
-from headgate.walk import Act, Move
+from headgate.walk import Move
 from tasks.artifacts import show_step
 from tasks.retry import RETRY
 
-LOOK_SECONDS = 1.0
-"""Between two looks. A verdict is valid however often one looks, so this sets only how fast harm is acted on."""
 
-OUTAGE_SECONDS = 1800.0
-"""How long a step holds while the store does not answer, before the flow gives up and leaves the release open."""
+@task(**RETRY)
+def await_turn(run: Run) -> Move:
+    """Wait until the environment is ours: whoever queued first is next."""
+    return releasing.await_turn(run)
 
 
 @task(**RETRY)
@@ -32,9 +29,7 @@ def steps_of(run: Run) -> tuple[Step, ...]:
 @task(**RETRY)
 def await_consent(run: Run) -> Move:
     """Wait until the candidate may take traffic, or a person has said no."""
-    while (move := releasing.consent(run)).act is Act.WAIT:
-        time.sleep(LOOK_SECONDS)
-    return move
+    return releasing.await_consent(run)
 
 
 @task(**RETRY, task_run_name="shift to {step.name}")
@@ -46,21 +41,24 @@ def shift(run: Run, step: Step) -> Began:
 @task(**RETRY, task_run_name="bake {step.name}")
 def bake(run: Run, step: Step) -> Move:
     """Look once a second until something is proven, a limit is reached, or a person decides."""
-    watch, answer, heard = Watch(run, step), None, time.monotonic()
-    while True:
-        try:
-            move, verdict = watch.look(utc_now())
-        except Unavailable as error:
-            if time.monotonic() - heard > OUTAGE_SECONDS:
-                raise
-            get_run_logger().warning("the store does not answer, so the step holds: %s", error.message)
-            time.sleep(LOOK_SECONDS)
-            continue
-        heard = time.monotonic()
-        if verdict.answer is not answer:
-            answer = verdict.answer
-            get_run_logger().info("%s: %s", answer.value, verdict.reason)
-        if move.act is not Act.WAIT:
-            show_step(run, step, move, verdict)
-            return move
-        time.sleep(LOOK_SECONDS)
+    last: list[Verdict] = []
+
+    def heard(_move: Move, verdict: Verdict) -> None:
+        get_run_logger().info("%s: %s", verdict.answer.value, verdict.reason)
+        last[:] = [verdict]
+
+    def held(why: str) -> None:
+        get_run_logger().warning("the store does not answer, so the step holds: %s", why)
+
+    move = releasing.bake(run, step, heard, held)
+    if last:
+        show_step(run, step, move, last[0])
+    return move
+
+
+@task(**RETRY)
+def sleep(run: Run, move: Move) -> Slept:
+    """Record that no process holds the release from here on, and until when."""
+    slept = releasing.sleep(run, move)
+    get_run_logger().info("asleep until %s: %s", slept.until.isoformat(timespec="seconds"), slept.why)
+    return slept

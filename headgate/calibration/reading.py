@@ -23,7 +23,7 @@ from headgate.evidence.readings import Arms, Share
 from headgate.gates.declared import Metric
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Outcome
-from headgate.releasing.traffic import evidence_of
+from headgate.releasing.watch import evidence_of
 from headgate.stores import ObjectStore
 from headgate.telemetry import jsonl_in, outcomes, readable
 from headgate.telemetry.access import AccessLine, disconnected, duration, events, second_of

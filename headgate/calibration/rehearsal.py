@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ OFTEN_SECONDS = 600
 FRESH_SECONDS = 120
 NOBODY_SPOKE = Release()
 """No person interferes."""
+ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+"""Nothing expires."""
 
 
 class Ended(NamedTuple):
@@ -132,7 +134,7 @@ class Walk:
         if seconds > step.limit_seconds and self.plan.policy.undecided is Undecided.PROMOTE:
             softened = question.softened(self.plan.policy.soft_margin)
             soft = reduce(Judge.after, self.blocks, Judge.begin(softened)).verdict(softened)
-        return next_move(self.plan, step, NOBODY_SPOKE, verdict, seen=seen, soft=soft).act, ""
+        return next_move(self.plan, step, NOBODY_SPOKE, verdict, seen=seen, now=ANY_TIME, soft=soft).act, ""
 
 
 def longest(policy: Policy, step: Step) -> float:

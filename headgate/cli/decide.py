@@ -100,9 +100,9 @@ def abort_command(release: str, environment: Environment, reason: str, as_json: 
     assert requested, "an open release was asked for"
 
     def run() -> Ending:
-        from flows.release import conclude_aborted
+        from flows.release import carry_on
 
-        return conclude_aborted(release, environment, actor())
+        return carry_on(release, environment, actor())
 
     follow(run, environment, requested.model, as_json=as_json)
     return 0

@@ -166,7 +166,7 @@ def under_way(state: Release, *, checks: tuple[str, ...], look: dict[str, Any] |
     if ahead:
         return f"check {ahead[0]}, {seconds:.0f} s"
     if state.staged is None:
-        consent = may_take_traffic(requested.plan, state, first=state.compiled.stable is None)
+        consent = may_take_traffic(requested.plan, state, first=state.compiled.stable is None, now=utc_now())
         return consent.reason if consent.act is Act.WAIT else f"staging, {seconds:.0f} s"
     live = state.began[-1].step if state.began else ""
     if look and look["step"] == live and live not in state.passed:

@@ -7,10 +7,10 @@ nothing that a real plane would refuse. It splits no traffic: there are no calle
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from headgate import clock
 from headgate.errors import Unavailable
 from headgate.planes import Answer, PlaneStatus, VariantStatus
 from headgate.planes.wishes import Wish, admit, in_force
@@ -92,7 +92,7 @@ class MemoryPlane:
 
     def running(self, model: str) -> tuple[str, ...]:
         """Bundles that should run, stable first."""
-        topology = in_force(self.wishes.get(model), datetime.now(UTC))
+        topology = in_force(self.wishes.get(model), clock.now())
         return topology.bundles if topology else ()
 
     def answer_or_not(self) -> None:

@@ -14,18 +14,30 @@ from headgate.errors import Conflict, Missing, Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import Decided, Intent, Outcome, Requested
 from headgate.manifest import Manifest, read_manifest
-from headgate.plan import Plan
+from headgate.plan import Overlap, Plan
 from headgate.releasing.run import Run
+from headgate.serving import Serving
 from headgate.stores import ObjectStore, open_store
 from headgate.strategies import refuse_unfit
 from headgate.topology import Digest
 
 
-def begin(plan: Plan, environment: Environment, actor: str, intent: Intent = Intent.RELEASE) -> Run:
-    """Claim the environment for this plan and become its newest attempt.
+def begin(
+    plan: Plan,
+    environment: Environment,
+    actor: str,
+    intent: Intent = Intent.RELEASE,
+    *,
+    patience_seconds: float | None = None,
+    flow_run: str = "",
+    joint: str = "",
+    reason: str = "",
+) -> Run:
+    """Claim the environment for this plan, or queue for it, and become its newest attempt.
 
-    An open release of the same plan and the same content is taken up where it stands. Raises `Rejected` for a wrong
-    plan or model folder, `Conflict` when another release is open.
+    An open or queued release of the same plan and the same content is taken up where it stands. The claim comes first
+    and the request after it, so that whatever is killed in between is found through the environment. Raises `Rejected`
+    for a wrong plan or model folder, `Conflict` when another release is open and the plan does not queue.
     """
     refuse_unfit(plan)
     if plan.environment != environment.name:
@@ -35,43 +47,113 @@ def begin(plan: Plan, environment: Environment, actor: str, intent: Intent = Int
         )
     store = open_store(environment.store)
     manifest, source = asked_for(plan, store)
-    model = manifest.model.name
-    requested = Requested(plan=plan, source=source, model=model, version=manifest.model.version, intent=intent)
+    model, version = manifest.model.name, manifest.model.version
+    requested = Requested(
+        plan=plan, source=source, model=model, version=version, intent=intent, joint=joint, reason=reason
+    )
     serving = EnvironmentJournal(store, environment.name, model, actor)
-    held = serving.refresh().claim
-    if intent is Intent.ADOPTION and serving.state.topology and not held:
+    state = serving.refresh()
+    if intent is Intent.ADOPTION and state.topology and not state.claim:
         raise Conflict(
             f"{model} serves in {environment.name} already, so there is nothing to adopt",
             "release the other version: `headgate release`",
         )
-    if held:
-        open_one = ReleaseJournal(store, held.release, actor).refresh()
-        if open_one.requested and not same_wish(open_one.requested, requested):
+    release = standing(store, state, requested, actor)
+    if release is None:
+        purpose = "" if intent is Intent.RELEASE else f"{intent}-"
+        release = f"{purpose}{model}-{version}-{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+        take_place(serving, release, queue=plan.overlap is Overlap.QUEUE, ahead=intent is Intent.ROLLBACK)
+        open_ledger(ReleaseJournal(store, release, actor), requested)
+    return enter(release, requested, environment, store, actor, patience_seconds=patience_seconds, flow_run=flow_run)
+
+
+def standing(store: ObjectStore, state: Serving, requested: Requested, actor: str) -> str | None:
+    """The open or queued release that asks for the same."""
+    waiting = [*([state.claim.release] if state.claim else []), *state.queue]
+    for release in waiting:
+        known = ReleaseJournal(store, release, actor).refresh().requested
+        if known and same_wish(known, requested):
+            return release
+    return None
+
+
+def take_place(serving: EnvironmentJournal, release: str, *, queue: bool, ahead: bool) -> None:
+    """Claim the environment, or wait behind others. Raises `Conflict` when the plan does not wait."""
+    try:
+        serving.claim(release, 0, ahead=ahead)
+    except Conflict as conflict:
+        if not queue:
             raise Conflict(
-                f"release {held.release} of {model} is open in {environment.name} with another plan or content",
-                f"repeat its plan to take it up, or end it with `headgate abort {held.release} --reason ...`",
-            )
-        return enter(held.release, requested, environment, store, actor)
-    purpose = "" if intent is Intent.RELEASE else f"{intent}-"
-    release = f"{purpose}{model}-{requested.version}-{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-    ReleaseJournal(store, release, actor).record(requested)
-    return enter(release, requested, environment, store, actor)
+                conflict.message,
+                f"repeat its plan to take it up, {conflict.hint}, or ask with `overlap = queue` or `supersede`",
+            ) from conflict
+        serving.queue(release)
 
 
-def resume(release: str, environment: Environment, actor: str) -> Run:
+def open_ledger(journal: ReleaseJournal, requested: Requested) -> None:
+    """Write the request as the release's first entry. Raises `Conflict` when somebody took the unwritten one away."""
+    if journal.refresh().requested is None and not journal.entries:
+        journal.record(requested)
+    if journal.state.requested != requested:
+        raise Conflict(f"release {journal.release} was asked for by somebody else first", "ask again")
+
+
+def resume(
+    release: str,
+    environment: Environment,
+    actor: str,
+    *,
+    patience_seconds: float | None = None,
+    flow_run: str = "",
+) -> Run:
     """Become the newest attempt of a release that exists. Raises `Missing` when there is none of that name."""
     store = open_store(environment.store)
     requested = ReleaseJournal(store, release, actor).refresh().requested
     if requested is None:
         raise Missing(f"no release {release} in {environment.store}", "list them with `headgate history`")
-    return enter(release, requested, environment, store, actor)
+    return enter(release, requested, environment, store, actor, patience_seconds=patience_seconds, flow_run=flow_run)
 
 
-def enter(release: str, requested: Requested, environment: Environment, store: ObjectStore, actor: str) -> Run:
-    """Become the newest attempt: first in the release's ledger, then at the environment's claim."""
+def enter(
+    release: str,
+    requested: Requested,
+    environment: Environment,
+    store: ObjectStore,
+    actor: str,
+    *,
+    patience_seconds: float | None,
+    flow_run: str,
+) -> Run:
+    """Become the newest attempt: first in the release's ledger, then at the environment's claim, if it is held."""
     journal = ReleaseJournal(store, release, actor)
-    attempt = journal.enter(f"{socket.gethostname()} pid {os.getpid()}")
-    run = Run(
+    attempt = journal.enter(f"{socket.gethostname()} pid {os.getpid()}", flow_run)
+    run = run_of(release, requested, environment, actor, attempt, patience_seconds=patience_seconds)
+    serving = EnvironmentJournal(store, environment.name, requested.model, actor)
+    state = serving.refresh()
+    if journal.state.concluded and (state.claim is None or state.claim.release != release):
+        return run
+    if release in state.queue:
+        return run  # its turn is waited for
+    try:
+        serving.claim(release, attempt, ahead=requested.intent is Intent.ROLLBACK)
+    except Conflict as conflict:
+        if journal.state.compiled is None:
+            journal.record(Decided(outcome=Outcome.TURNED_BACK, reason=conflict.message))
+        raise
+    return run
+
+
+def run_of(
+    release: str,
+    requested: Requested,
+    environment: Environment,
+    actor: str,
+    attempt: int,
+    *,
+    patience_seconds: float | None = None,
+) -> Run:
+    """One attempt as a value."""
+    return Run(
         release=release,
         attempt=attempt,
         environment=environment,
@@ -80,23 +162,30 @@ def enter(release: str, requested: Requested, environment: Environment, store: O
         version=requested.version,
         actor=actor,
         intent=requested.intent,
+        reason=requested.reason,
+        patience_seconds=patience_seconds,
     )
-    serving = EnvironmentJournal(store, environment.name, requested.model, actor)
-    held = serving.refresh().claim
-    if journal.state.concluded and (held is None or held.release != release):
-        return run
-    try:
-        serving.claim(release, attempt)
-    except Conflict as conflict:
-        if journal.state.compiled is None:
-            journal.record(Decided(outcome=Outcome.TURNED_BACK, reason=conflict.message))
-        raise
-    return run
+
+
+def in_the_way(plan: Plan, environment: Environment, actor: str) -> str:
+    """The model of which another release is open that this plan supersedes; empty when it supersedes none."""
+    if plan.overlap is not Overlap.SUPERSEDE:
+        return ""
+    store = open_store(environment.store)
+    manifest, source = asked_for(plan, store)
+    model = manifest.model.name
+    held = EnvironmentJournal(store, environment.name, model, actor).refresh().claim
+    if held is None:
+        return ""
+    known = ReleaseJournal(store, held.release, actor).refresh().requested
+    asked = Requested(plan=plan, source=source, model=model, version=manifest.model.version)
+    return model if known and not same_wish(known, asked) else ""
 
 
 def same_wish(one: Requested, other: Requested) -> bool:
     """Whether two requests ask for the same: equal content and equal plan, wherever the folder lies."""
-    return one.model_copy(update={"plan": one.plan.model_copy(update={"model": other.plan.model})}) == other
+    plan = one.plan.model_copy(update={"model": other.plan.model})
+    return one.model_copy(update={"plan": plan, "reason": other.reason}) == other
 
 
 def asked_for(plan: Plan, store: ObjectStore) -> tuple[Manifest, Digest]:

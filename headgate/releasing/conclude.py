@@ -130,7 +130,13 @@ def publish(run: Run) -> Reported:
     except Unavailable:
         raise  # it is tried again, and the environment stays ours until then
     except Exception:
-        desk.serving.free(run.claim)  # a page that cannot be drawn must not hold an environment
+        let_go(desk)  # a page that cannot be drawn must not hold an environment
         raise
-    desk.serving.free(run.claim)
+    let_go(desk)
     return reported
+
+
+def let_go(desk: Desk) -> None:
+    """Neither hold the environment any more, nor wait for it."""
+    desk.serving.free(desk.run.claim)
+    desk.serving.leave(desk.run.release)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 
+from headgate import clock
 from headgate.agreement import column_differences
 from headgate.build import compile_folder, reproducible, source_digest
 from headgate.bundle import describe, provenance, push, register, versions
@@ -117,13 +117,13 @@ def stage(run: Run) -> Staged:
     else:
         stable = Variant(bundle=compiled.stable, replicas=compiled.stable_replicas)
         topology = Topology(model=run.model, stable=stable, candidate=candidate, salt=run.release)
-    started = time.monotonic()
+    started = clock.elapsed()
     revision = desk.serving.wish(topology, because=run.release, claim=run.claim)
     desk.plane.apply(revision, topology)
     load = bundle.manifest.serve.load_seconds
     await_ready(desk.plane, run.model, revision, compiled.bundle, seconds=load + 120)
     probed = probe(desk, compiled.bundle, bundle.manifest.test.golden)
-    fact = Staged(revision=revision, summary=f"ready in {time.monotonic() - started:.1f} s; {probed}")
+    fact = Staged(revision=revision, summary=f"ready in {clock.elapsed() - started:.1f} s; {probed}")
     desk.journal.record(fact)
     return fact
 

@@ -36,7 +36,16 @@ def end(journal: ReleaseJournal, reason: str) -> None:
         journal.record(Aborted(reason=reason))
 
 
-def begin_rollback(environment: Environment, model: str, to: str, actor: str) -> Run:
+def begin_rollback(
+    environment: Environment,
+    model: str,
+    to: str,
+    actor: str,
+    reason: str = "",
+    *,
+    patience_seconds: float | None = None,
+    flow_run: str = "",
+) -> Run:
     """Claim the environment for going back to `to`: a digest, a version, or empty for what served before.
 
     Raises `Rejected` for a bundle that failed here, `Missing` when there is nothing to go back to.
@@ -48,7 +57,7 @@ def begin_rollback(environment: Environment, model: str, to: str, actor: str) ->
         raise Missing(f"{model} does not serve in {environment.name}", "release it first: `headgate release FOLDER`")
     held = serving.claim
     if held and intent_of(store, held.release, actor) is Intent.ROLLBACK and not to:
-        return resume(held.release, environment, actor)
+        return resume(held.release, environment, actor, patience_seconds=patience_seconds, flow_run=flow_run)
     target = named(store, model, to) if to else before(journal)
     if target not in stables(journal):
         raise Rejected(
@@ -67,7 +76,15 @@ def begin_rollback(environment: Environment, model: str, to: str, actor: str) ->
         probation_seconds=0,
         accept_pickle=True,  # it was accepted when it was released
     )
-    return begin(plan, environment, actor, Intent.ROLLBACK)
+    return begin(
+        plan,
+        environment,
+        actor,
+        Intent.ROLLBACK,
+        patience_seconds=patience_seconds,
+        flow_run=flow_run,
+        reason=reason,
+    )
 
 
 def intent_of(store: ObjectStore, release: str, actor: str) -> Intent | None:
@@ -100,7 +117,7 @@ def stables(journal: EnvironmentJournal) -> list[Digest]:
     """Every bundle that was seen to serve as stable, oldest first."""
     seen: list[Digest] = []
     wished: dict[int, Wished] = {}
-    for entry in journal.entries:
+    for entry in journal.whole():
         kind = entry.fact.get("kind")
         if kind == "wished":
             wished[entry.seq] = Wished.model_validate(entry.fact)

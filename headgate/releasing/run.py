@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from headgate.environment import Environment
@@ -29,6 +30,10 @@ class Run(Value):
     version: str
     actor: str
     intent: Intent = Intent.RELEASE
+    reason: str = ""
+    """Why a person asked for it, if a reason was given."""
+    patience_seconds: float | None = None
+    """How long a process waits in one place before the release sleeps; None: as long as it takes."""
 
     @property
     def claim(self) -> Claimed:
@@ -48,6 +53,8 @@ class Ending(Value):
     serving: Digest | None = None
     report: str = ""
     """Key of the page in the store."""
+    asleep: datetime | None = None
+    """When a release that no process holds any more is entered again at the latest."""
 
 
 @dataclass
@@ -99,7 +106,8 @@ def ending_of(run: Run) -> Ending:
         version=run.version,
         environment=run.environment.name,
         outcome=concluded.outcome if concluded else None,
-        reason=decided.reason if decided else "still open",
+        reason=decided.reason if decided else state.asleep.why if state.asleep else "still open",
         serving=concluded.serving if concluded else None,
         report=state.reported.page if state.reported else "",
+        asleep=state.asleep.until if state.asleep and not concluded else None,
     )

@@ -16,7 +16,7 @@ from headgate.gates import curve
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import FACT, Began, Judged, Reported
 from headgate.releasing.run import Desk, Run
-from headgate.releasing.traffic import evidence_of
+from headgate.releasing.watch import evidence_of
 from headgate.report import Durations, EvidencePoint, Story, Traffic, numbers, render, story
 from headgate.report.series import POINTS, VariantName, width_for
 from headgate.stores import ObjectStore, open_store

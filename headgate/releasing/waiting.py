@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from headgate import clock
 from headgate.errors import Rejected, Unavailable
 from headgate.planes import Plane, PlaneStatus
 
@@ -12,17 +11,17 @@ PAUSE_SECONDS = 0.1
 
 def await_converged(plane: Plane, model: str, revision: int, *, seconds: float) -> PlaneStatus:
     """The status once the plane has converged to `revision` or failed at it. Raises `Unavailable` when time is over."""
-    deadline = time.monotonic() + seconds
+    deadline = clock.elapsed() + seconds
     while True:
         status = plane.status(model)
         if status.revision >= revision and (status.converged or status.failed):
             return status
-        if time.monotonic() > deadline:
+        if clock.elapsed() > deadline:
             raise Unavailable(
                 f"revision {revision} of {model} was not true after {seconds:.0f} s: {reasons(status)}",
                 "look at `headgate logs`, then run the same command again",
             )
-        time.sleep(PAUSE_SECONDS)
+        clock.sleep(PAUSE_SECONDS)
 
 
 def await_ready(plane: Plane, model: str, revision: int, bundle: str, *, seconds: float) -> None:
@@ -30,7 +29,7 @@ def await_ready(plane: Plane, model: str, revision: int, bundle: str, *, seconds
 
     Raises `Rejected` when it cannot run, `Unavailable` when time is over.
     """
-    deadline = time.monotonic() + seconds
+    deadline = clock.elapsed() + seconds
     while True:
         status = plane.status(model)
         runs = next((variant for variant in status.variants if variant.bundle == bundle), None)
@@ -42,12 +41,12 @@ def await_ready(plane: Plane, model: str, revision: int, bundle: str, *, seconds
                     f"{bundle} does not run: {runs.message}",
                     "see `headgate logs --of servers`, correct the model, and release it again",
                 )
-        if time.monotonic() > deadline:
+        if clock.elapsed() > deadline:
             raise Unavailable(
                 f"{bundle} was not ready after {seconds:.0f} s: {reasons(status)}",
                 "look at `headgate logs`, then run the same command again",
             )
-        time.sleep(PAUSE_SECONDS)
+        clock.sleep(PAUSE_SECONDS)
 
 
 def reasons(status: PlaneStatus) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from headgate.lifecycle import (
     Aborted,
     Approved,
+    Awaited,
     Began,
     Checked,
     CheckResult,
@@ -20,10 +21,13 @@ from headgate.lifecycle import (
     Overruled,
     Passed,
     Paused,
+    Released,
     Reported,
     Requested,
     Resumed,
+    Slept,
     Staged,
+    Weighed,
 )
 from headgate.report.words import moment, percent, plural, short
 
@@ -55,6 +59,14 @@ def tell(fact: Fact) -> str:
             return fact.reason or "no reason given"
         case Resumed():
             return "goes on"
+        case Slept():
+            return f"until {moment(fact.until)}: {fact.why}"
+        case Awaited():
+            return f"an approver, before {fact.stop}"
+        case Weighed():
+            return f"entry {fact.entry} {'counts' if fact.counts else 'does not count'}: {fact.reason}"
+        case Released():
+            return fact.reason
         case Reported():
             return f"page {fact.page}"
 

@@ -81,6 +81,7 @@ def test_what_follows(
         STEP,
         release_of([COMPILED, *facts]),
         Verdict(answer=answer, reason="numbers"),
+        now=NOW,
         seen=Seen(seconds=seconds, dwell_seconds=seconds, requests=requests, silent_seconds=seconds),
     )
     assert (move.act, move.outcome) == (act, outcome)
@@ -91,19 +92,21 @@ def test_approval_is_asked_only_before_the_last_step_promotes() -> None:
     """C-09."""
     plan, release = Plan(model="m", **GUARDED), release_of([COMPILED])
     earlier = STEP.model_copy(update={"next_weight": 0.75})
-    assert next_move(plan, earlier, release, PROVEN, seen=LONG).act is Act.PASS
+    assert next_move(plan, earlier, release, PROVEN, now=NOW, seen=LONG).act is Act.PASS
 
 
 def test_undecided_in_time_passes_at_soft_margins_only_where_the_policy_says_so() -> None:
     """D-13: never a silent promotion: the reason names the softer margins."""
     release, undecided = release_of([COMPILED]), Verdict(answer=NOT_YET, reason="numbers")
     over = LONG.model_copy(update={"seconds": 601})
-    move = next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=over, soft=PROVEN)
+    move = next_move(Plan(model="m", **SOFT), STEP, release, undecided, now=NOW, seen=over, soft=PROVEN)
     assert move.act is Act.PASS
     assert "at 2 times the margins" in move.reason
-    assert next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=over, soft=undecided).act is Act.WAIT
-    assert next_move(Plan(model="m"), STEP, release, undecided, seen=over, soft=PROVEN).act is Act.WAIT
-    assert next_move(Plan(model="m", **SOFT), STEP, release, undecided, seen=LONG, soft=PROVEN).act is Act.WAIT
+    assert (
+        next_move(Plan(model="m", **SOFT), STEP, release, undecided, now=NOW, seen=over, soft=undecided).act is Act.WAIT
+    )
+    assert next_move(Plan(model="m"), STEP, release, undecided, now=NOW, seen=over, soft=PROVEN).act is Act.WAIT
+    assert next_move(Plan(model="m", **SOFT), STEP, release, undecided, now=NOW, seen=LONG, soft=PROVEN).act is Act.WAIT
 
 
 def test_harm_that_the_policy_holds_is_held_until_a_person_resumes_it() -> None:
@@ -113,17 +116,17 @@ def test_harm_that_the_policy_holds_is_held_until_a_person_resumes_it() -> None:
         Judged(step="s", question=Question(), verdict=Verdict(answer=FAIL, reason="bad"), watermark=NOW),
     )
     again = harmed.model_copy(update={"verdict": PROVEN})
-    held = next_move(plan, STEP, release_of([COMPILED, harmed, again]), PROVEN, seen=LONG)
+    held = next_move(plan, STEP, release_of([COMPILED, harmed, again]), PROVEN, now=NOW, seen=LONG)
     assert held.act is Act.WAIT
     assert "until a person resumes it: bad" in held.reason
     resumed = release_of([COMPILED, harmed, Resumed(), again])
-    assert next_move(plan, STEP, resumed, PROVEN, seen=LONG).act is Act.PASS
+    assert next_move(plan, STEP, resumed, PROVEN, now=NOW, seen=LONG).act is Act.PASS
 
 
 def test_dwell_is_counted_in_evidence_not_on_the_wall() -> None:
     """An hour on the clock with a minute of evidence is a minute of dwell."""
     hour = Seen(seconds=590, dwell_seconds=59, requests=100)
-    move = next_move(Plan(model="m"), STEP, release_of([COMPILED]), PROVEN, seen=hour)
+    move = next_move(Plan(model="m"), STEP, release_of([COMPILED]), PROVEN, now=NOW, seen=hour)
     assert move.act is Act.WAIT
     assert "evidence of 59 of 60 s" in move.reason
 
@@ -142,5 +145,5 @@ CONSENT: dict[str, tuple[Approval, bool, list[Fact], Act]] = {
 @pytest.mark.parametrize(("approval", "first", "facts", "act"), CONSENT.values(), ids=CONSENT)
 def test_who_may_take_traffic(approval: Approval, first: bool, facts: list[Fact], act: Act) -> None:
     """C-09, C-10."""
-    move = may_take_traffic(Plan(model="m", approval=approval), release_of([COMPILED, *facts]), first=first)
+    move = may_take_traffic(Plan(model="m", approval=approval), release_of([COMPILED, *facts]), first=first, now=NOW)
     assert move.act is act

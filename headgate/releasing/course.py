@@ -1,0 +1,173 @@
+"""The order of a release's acts, once. Whoever carries them out (Prefect's tasks, or plain calls) is given. It waits
+nowhere, and decides nothing that is not written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headgate.environment import Environment
+from headgate.errors import Rejected
+from headgate.lifecycle import (
+    Began,
+    CheckResult,
+    Compiled,
+    Concluded,
+    Decided,
+    Intent,
+    Outcome,
+    Reported,
+    Slept,
+    Staged,
+)
+from headgate.plan import Plan
+from headgate.pulse import beating
+from headgate.releasing.begin import in_the_way, resume
+from headgate.releasing.conclude import carry_out, decide, over, publish
+from headgate.releasing.prepare import check, checks_of, compile_bundle, stage
+from headgate.releasing.restore import abort_open_release
+from headgate.releasing.run import Ending, Run, ending_of
+from headgate.releasing.traffic import remaining, shift
+from headgate.releasing.waits import await_consent, await_turn, bake, sleep
+from headgate.stores import open_store
+from headgate.strategies import Step
+from headgate.walk import Act, Move
+
+
+@dataclass(frozen=True)
+class Acts:
+    """Everything that is done in a release, each repeatable."""
+
+    over: Callable[[Run], Move | None]
+    await_turn: Callable[[Run], Move]
+    compile_bundle: Callable[[Run], Compiled]
+    validate: Callable[[Run], tuple[str, ...]]
+    check: Callable[[Run, str], CheckResult]
+    await_consent: Callable[[Run], Move]
+    stage: Callable[[Run], Staged]
+    steps_of: Callable[[Run], tuple[Step, ...]]
+    shift: Callable[[Run, Step], Began]
+    bake: Callable[[Run, Step], Move]
+    sleep: Callable[[Run, Move], Slept]
+    decide: Callable[[Run, Outcome, str], Decided]
+    promote: Callable[[Run], Concluded]
+    roll_back: Callable[[Run], Concluded]
+    report: Callable[[Run], Reported]
+    put_aside: Callable[[Environment, str, str, str], Run | None]
+
+
+PLAIN = Acts(
+    over=over,
+    await_turn=await_turn,
+    compile_bundle=compile_bundle,
+    validate=checks_of,
+    check=check,
+    await_consent=await_consent,
+    stage=stage,
+    steps_of=remaining,
+    shift=shift,
+    bake=bake,
+    sleep=sleep,
+    decide=decide,
+    promote=carry_out,
+    roll_back=carry_out,
+    report=publish,
+    put_aside=abort_open_release,
+)
+"""The acts as they are, without Prefect."""
+
+
+def make_way(plan: Plan, environment: Environment, actor: str, acts: Acts) -> None:
+    """End the release that is open, where the plan supersedes it: traffic is back at stable before this one begins."""
+    model = in_the_way(plan, environment, actor)
+    reason = f"superseded by {actor}'s release of {plan.model}"
+    if model and (aside := acts.put_aside(environment, model, actor, reason)):
+        end(aside, Outcome.ABORTED, reason, acts)
+
+
+def walk(run: Run, acts: Acts) -> Ending:
+    """From where the ledger stands to the end, or until the release sleeps. Killed at any moment, it is repeated."""
+    with beating(open_store(run.environment.store), run.release, run.attempt):
+        try:
+            found = CONTENTS[run.intent](run, acts)
+        except Rejected as wrong:
+            end(run, Outcome.TURNED_BACK, wrong.message, acts)
+            raise
+        if isinstance(found, Move):
+            acts.sleep(run, found)
+            return ending_of(run)
+        return end(run, *found, acts)
+
+
+def carry_on(
+    release: str,
+    environment: Environment,
+    actor: str,
+    *,
+    patience_seconds: float | None,
+    flow_run: str = "",
+    acts: Acts = PLAIN,
+) -> Ending:
+    """Take up a release that exists, by name, and walk on."""
+    run = resume(release, environment, actor, patience_seconds=patience_seconds, flow_run=flow_run)
+    return walk(run, acts)
+
+
+Found = tuple[Outcome, str] | Move
+"""How a walk ends and why; or what it waits for, when patience was over."""
+
+
+def release(run: Run, acts: Acts) -> Found:
+    """Every step in order, until one says no; not one, when it is over already."""
+    if (known := acts.over(run)) and known.outcome:
+        return known.outcome, known.reason
+    if (turn := acts.await_turn(run)).act is not Act.PASS:
+        return met(turn)
+    acts.compile_bundle(run)
+    failed = [result for name in acts.validate(run) if not (result := acts.check(run, name)).passed]
+    if failed:
+        return Outcome.TURNED_BACK, "; ".join(f"{result.check}: {result.summary}" for result in failed)
+    if (consent := acts.await_consent(run)).act is not Act.PASS:
+        return met(consent)
+    acts.stage(run)
+    steps = acts.steps_of(run)
+    for step in steps:
+        acts.shift(run, step)
+        if (move := acts.bake(run, step)).act is not Act.PASS:
+            return met(move)
+    proven = "every gate proved its margin" if steps else "there was nothing to prove it against"
+    return Outcome.PROMOTED, f"every check passed, and {proven}"
+
+
+def restored(run: Run, acts: Acts) -> Found:
+    """A stored bundle, without checks and gates: staged, probed, and made stable."""
+    if (known := acts.over(run)) and known.outcome:
+        return known.outcome, known.reason
+    if (turn := acts.await_turn(run)).act is not Act.PASS:
+        return met(turn)
+    acts.compile_bundle(run)
+    acts.stage(run)
+    verb = "adopted" if run.intent is Intent.ADOPTION else "rolled back"
+    return Outcome.RESTORED, f"{verb} by {run.actor}: {run.reason or 'no reason given'}"
+
+
+CONTENTS: dict[Intent, Callable[[Run, Acts], Found]] = {
+    Intent.RELEASE: release,
+    Intent.ROLLBACK: restored,
+    Intent.ADOPTION: restored,
+}
+
+
+def met(move: Move) -> Found:
+    """An end that was met on the way, or a wait that goes on without this process."""
+    return (move.outcome, move.reason) if move.outcome else move
+
+
+def end(run: Run, outcome: Outcome, reason: str, acts: Acts) -> Ending:
+    """Carry out the first decision that was recorded, whoever made it."""
+    decided = acts.decide(run, outcome, reason)
+    conclude = acts.promote if decided.outcome is Outcome.PROMOTED else acts.roll_back
+    conclude(run)
+    acts.report(run)
+    return ending_of(run)
