@@ -7,12 +7,23 @@ from pathlib import Path
 from headgate.build.command import BuildFailed, BuildResult
 from headgate.build.folder import assembled, reproducible
 from headgate.build.lock import SERVING_PYTHON, lock
-from headgate.build.provenance import provenance_of
+from headgate.build.provenance import commit_of, provenance_of
 from headgate.build.sources import file_errors, source_digest
+from headgate.build.tag import refuse_other_commit, refuse_other_version, tagged_commit
 from headgate.bundle import Bundle, pack
 from headgate.errors import Rejected
 
-__all__ = ["BuildFailed", "BuildResult", "compile_folder", "reproducible", "source_digest"]
+__all__ = [
+    "BuildFailed",
+    "BuildResult",
+    "commit_of",
+    "compile_folder",
+    "refuse_other_commit",
+    "refuse_other_version",
+    "reproducible",
+    "source_digest",
+    "tagged_commit",
+]
 
 
 def compile_folder(folder: Path, *, into: Path, accept_pickle: bool = False) -> Bundle:

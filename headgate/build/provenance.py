@@ -13,6 +13,8 @@ from headgate.manifest import Manifest
 from headgate.values import digest_of
 
 GIT_SECONDS = 20
+CHANGES = ("status", "--porcelain", "--untracked-files=all", "--", ".", ":(exclude,glob)**/.headgate/**")
+"""What differs from the commit; Headgate's own folder is no part of any bundle."""
 
 
 def provenance_of(folder: Path, manifest: Manifest, lock: str, source: str) -> dict[str, str]:
@@ -42,7 +44,7 @@ def commit_of(folder: Path) -> dict[str, str]:
     commit = git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}
-    changed = git(folder, "status", "--porcelain", "--untracked-files=all", "--", ".")
+    changed = git(folder, *CHANGES)
     return {"commit": commit.strip(), "dirty": "true" if changed is None or changed.strip() else "false"}
 
 

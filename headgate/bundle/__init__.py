@@ -5,12 +5,26 @@ from __future__ import annotations
 from headgate.bundle.blobs import blob_key, damaged, fetch_blob, get_blob, put_blob
 from headgate.bundle.oci import Bundle, BundleFile
 from headgate.bundle.packing import pack
-from headgate.bundle.registry import damage, describe, provenance, push, references, register, registered, versions
+from headgate.bundle.registry import (
+    attest,
+    best_known,
+    damage,
+    describe,
+    provenance,
+    push,
+    references,
+    register,
+    registered,
+    told_in,
+    versions,
+)
 from headgate.bundle.unpacking import export, unpack
 
 __all__ = [
     "Bundle",
     "BundleFile",
+    "attest",
+    "best_known",
     "blob_key",
     "damage",
     "damaged",
@@ -25,6 +39,7 @@ __all__ = [
     "references",
     "register",
     "registered",
+    "told_in",
     "unpack",
     "versions",
 ]

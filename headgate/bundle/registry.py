@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from headgate.bundle import oci
-from headgate.bundle.blobs import blob_key, damaged, fetch_blob, file_digest, get_blob, hex_of
+from headgate.bundle.blobs import blob_key, damaged, fetch_blob, file_digest, get_blob, hex_of, put_blob
 from headgate.bundle.oci import Bundle, Descriptor, Image
 from headgate.errors import Conflict, Corrupt, Missing, Rejected
 from headgate.files import explained
@@ -40,10 +41,7 @@ def push(layout: Path, store: ObjectStore) -> Bundle:
 
     The manifest goes last, so a bundle that can be described has all its blobs. Raises `Corrupt` for a damaged layout.
     """
-    with explained(str(layout)):
-        index = Index.parse(
-            oci.read_json((layout / "index.json").read_bytes(), f"{layout}/index.json"), where=str(layout)
-        )
+    index = index_of(layout)
     bundles = of_type(layout, index, oci.ARTIFACT)
     if len(bundles) != 1:
         raise Rejected(f"{layout} holds {len(bundles)} Headgate bundles, not one", "give the layout that `pack` wrote")
@@ -112,6 +110,31 @@ def provenance(store: ObjectStore, digest: str) -> list[dict[str, str]]:
         if not image.subject or image.subject.digest != digest:
             raise damaged(origin, "the provenance of another bundle")
         found += [oci.read_json(linked_blob(store, layer), origin) for layer in image.layers]
+    return found
+
+
+def best_known(store: ObjectStore, digest: str) -> dict[str, str]:
+    """Of all that is known of a bundle's origin the entry that tells the most: of a tag before a clean commit."""
+    return max(provenance(store, digest), key=lambda told: ("tag" in told, told.get("dirty") == "false"), default={})
+
+
+def attest(store: ObjectStore, digest: str, facts: Mapping[str, str]) -> None:
+    """Say one more thing of where a stored bundle comes from. Saying it again changes nothing."""
+    image, *blobs = oci.provenance_bodies(get_blob(store, digest), facts)
+    for body in (*blobs, image):
+        put_blob(store, body)
+    origin = digest_of(image)
+    note(store, provenance_key(digest, origin), canonical({"digest": origin, "size": len(image)}))
+
+
+def told_in(layout: Path) -> dict[str, str]:
+    """The provenance that a layout on this disk holds; empty when it holds none. Raises `Corrupt` for damaged bytes."""
+    index = index_of(layout)
+    found: dict[str, str] = {}
+    for origin in of_type(layout, index, oci.PROVENANCE):
+        image = oci.read_image(local_blob(layout, origin), oci.PROVENANCE)
+        for layer in image.layers:
+            found |= oci.read_json(local_blob(layout, layer), str(layout))
     return found
 
 
@@ -212,6 +235,13 @@ def note(store: ObjectStore, key: str, body: bytes) -> bool:
     except Conflict:
         return store.read(key) == body
     return True
+
+
+def index_of(layout: Path) -> Index:
+    """What a layout on this disk holds."""
+    with explained(str(layout)):
+        document = oci.read_json((layout / "index.json").read_bytes(), f"{layout}/index.json")
+    return Index.parse(document, where=str(layout))
 
 
 def of_type(layout: Path, index: Index, artifact: str) -> list[Descriptor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,9 @@ import click
 
 from headgate.errors import Rejected
 from headgate.plan import Plan, Strategy
+
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""A key that TOML takes without quotes."""
 
 
 def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,6 +38,13 @@ def plan_from(
     model: str, environment: str, plan_file: Path | None, strategy: str | None, settings: tuple[str, ...]
 ) -> Plan:
     """A plan of a file, an option, and single settings, the later ones winning. Raises `Rejected` for a wrong one."""
+    document = document_from(plan_file, strategy, settings)
+    where = f"the plan ({plan_file})" if plan_file else "the plan"
+    return Plan.parse({**document, "model": model, "environment": environment}, where=where)
+
+
+def document_from(plan_file: Path | None, strategy: str | None, settings: tuple[str, ...]) -> dict[str, Any]:
+    """What is asked for beside model and environment, not yet held to what a plan allows."""
     document: dict[str, Any] = {}
     if plan_file:
         try:
@@ -43,8 +55,7 @@ def plan_from(
         set_value(document, setting)
     if strategy:
         document["strategy"] = strategy
-    where = f"the plan ({plan_file})" if plan_file else "the plan"
-    return Plan.parse({**document, "model": model, "environment": environment}, where=where)
+    return document
 
 
 def set_value(document: dict[str, Any], setting: str) -> None:
@@ -67,3 +78,38 @@ def set_value(document: dict[str, Any], setting: str) -> None:
         if not isinstance(document, dict):
             raise Rejected(f"--set {setting!r}: {part} is a value, not a table", "set the value itself")
     document[key] = value
+
+
+def settings_of(document: dict[str, Any]) -> list[str]:
+    """The words with which `set_value` makes this document again, one for each of its keys.
+
+    >>> settings_of({"replicas": 2, "shadow": {"percent": 50}, "policy": {"harm": "hold", "soft_margin": 1.5}})
+    ['replicas=2', 'shadow.percent=50', 'policy={harm="hold", soft_margin=1.5}']
+    """
+    return [f"{name}={as_toml(value)}" for name, value in map(single, document.items())]
+
+
+def single(item: tuple[str, Any]) -> tuple[str, Any]:
+    """A table of one plain key as the dotted name of its value."""
+    name, value = item
+    while isinstance(value, dict) and len(value) == 1 and BARE.fullmatch(key := next(iter(value))):
+        name, value = f"{name}.{key}", value[key]
+    return name, value
+
+
+def as_toml(value: Any) -> str:
+    """A value as one line of TOML.
+
+    >>> as_toml([{"percent": 5.0, "a b": "x\\ny"}, True])
+    '[{percent=5.0, "a b"="x\\\\ny"}, true]'
+    """
+    match value:
+        case dict():
+            pairs = (f"{key if BARE.fullmatch(key) else as_toml(key)}={as_toml(one)}" for key, one in value.items())
+            return "{" + ", ".join(pairs) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(as_toml, value)) + "]"
+        case float():
+            return repr(value)
+        case _:
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
