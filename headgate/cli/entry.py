@@ -41,6 +41,7 @@ COMMANDS = {
     "pause": ("decide", "Hold a release where it is; harm is still acted on."),
     "resume": ("decide", "Let a paused release go on."),
     "abort": ("decide", "End a release; traffic goes back to stable."),
+    "sweep": ("sweep", "Look after open releases: judge who sleeps, carry on who died."),
     "status": ("look", "Show what serves, and how far open releases are."),
     "history": ("look", "List what served when, and every release."),
     "show": ("look", "Show one release or bundle, and its report."),

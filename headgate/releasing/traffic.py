@@ -12,6 +12,7 @@ from headgate.evidence import Evidence
 from headgate.journal import utc_now
 from headgate.lifecycle import Awaited, Began, Observed
 from headgate.releasing import live
+from headgate.releasing.approvals import settle
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged, reasons
 from headgate.strategies import Step, steps_of
@@ -37,6 +38,7 @@ def consent(run: Run) -> Move:
     """Whether the candidate may run and take traffic, as far as people are concerned."""
     desk = Desk(run)
     compiled, now = desk.compiled, utc_now()
+    settle(desk.journal)
     move = may_take_traffic(run.plan, desk.journal.state, first=compiled.stable is None, now=now)
     return await_approver(desk, move, "traffic", now)
 

@@ -19,10 +19,11 @@ from headgate.evidence.blocks import Blocks
 from headgate.files import write_whole
 from headgate.gates import Answer, Gates, Judge, Question, Split, Verdict, judge, saturated
 from headgate.journal import utc_now
-from headgate.lifecycle import Judged, Observed, Passed, Release
+from headgate.lifecycle import Judged, Observed, Passed
 from headgate.plan import Undecided
 from headgate.planes import revive
 from headgate.releasing import live
+from headgate.releasing.approvals import settle
 from headgate.releasing.live import LiveData
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.traffic import await_approver, walk_of
@@ -86,9 +87,8 @@ class Watch:
 
     def look(self, now: datetime) -> tuple[Move, Verdict]:
         """Read, judge, save when it is time, and say what follows. Raises `Conflict` when a newer attempt took over."""
-        state = self.desk.journal.refresh()
-        question, verdict, seen, soft, move = self._judge(state, now)
-        known = state.verdict
+        question, verdict, seen, soft, move = self._judge(now)
+        known = self.desk.journal.state.verdict
         changed = known is None or (known.step, known.verdict.answer) != (self.step.name, verdict.answer)
         if changed or move.act is not Act.WAIT or self.save_is_due(now):
             self._save(verdict, question, now)
@@ -101,7 +101,7 @@ class Watch:
 
     def glance(self, now: datetime) -> Move:
         """What a look would say, for whoever does not carry the release on: nothing is recorded."""
-        _, verdict, seen, _, move = self._judge(self.desk.journal.refresh(), now)
+        _, verdict, seen, _, move = self._judge(now)
         write_progress(self.run, self.step, move, verdict, seen=seen, now=now)
         return move
 
@@ -111,8 +111,10 @@ class Watch:
         age = (now - since).total_seconds()
         return (now - self.saved_at).total_seconds() > min(max(SAVE_SECONDS, age / 60), LONGEST_SAVE_SECONDS)
 
-    def _judge(self, state: Release, now: datetime) -> tuple[Question, Verdict, Seen, Verdict | None, Move]:
-        """Read what is new, and say what is proven and what follows."""
+    def _judge(self, now: datetime) -> tuple[Question, Verdict, Seen, Verdict | None, Move]:
+        """Hear what people said, read what is new, and say what is proven and what follows."""
+        settle(self.desk.journal)
+        state = self.desk.journal.state
         source_down = self._read(now)
         question = self._question(source_down)
         verdict = self.judge.verdict(question, saturated=saturated(self.evidence, question))

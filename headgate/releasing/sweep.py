@@ -1,0 +1,296 @@
+"""Look after every open release of an environment: who sleeps is judged, whose process died is carried on.
+
+Repeatable; two sweeps at once do no harm, because only the newest attempt of a release can act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from headgate import clock
+from headgate.environment import Environment
+from headgate.errors import Conflict, Corrupt, HeadgateError
+from headgate.history import models_in
+from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
+from headgate.ledger import Entry
+from headgate.lifecycle import Release
+from headgate.pulse import last_beat
+from headgate.releasing.approvals import alarm
+from headgate.releasing.begin import run_of
+from headgate.releasing.course import PLAIN, carry_on
+from headgate.releasing.restore import end
+from headgate.releasing.traffic import consent, remaining
+from headgate.releasing.watch import Watch
+from headgate.serving import Serving
+from headgate.stores import ObjectStore, open_store
+from headgate.values import Value
+from headgate.walk import Act, stopped
+
+ORPHAN_SECONDS = 30.0
+"""Without a sign of life for so long, a release that does not sleep has lost its process."""
+FRUITLESS = 3
+"""So many attempts in a row that recorded nothing are tried again at once; later ones ever more rarely."""
+REST_SECONDS = 15.0
+LONGEST_REST_SECONDS = 900.0
+HOPELESS = 12
+"""After so many the release is ended: whatever takes it up dies of it. Before that, some two hours have passed."""
+PATIENCE_SECONDS = 10.0
+"""How long a sweep itself waits in one place with a release that it carries on."""
+
+
+class Standing(StrEnum):
+    """Who holds an open release."""
+
+    RUNNING = "running"
+    """A process that gives signs of life."""
+    ASLEEP = "asleep"
+    """Nobody, until it is due."""
+    DUE = "due"
+    """Nobody, and it is time to go on."""
+    ORPHANED = "orphaned"
+    """Nobody: its process died."""
+    RESTING = "resting"
+    """Nobody: the last attempts recorded nothing, and the next one waits a little."""
+    UNWRITTEN = "unwritten"
+    """Nobody: its process died before it wrote down what it wanted."""
+    BROKEN = "broken"
+    """Its ledger is damaged: nothing may be done before a person has looked."""
+
+
+class Found(Value):
+    """An open release, and who holds it."""
+
+    release: str
+    model: str
+    standing: Standing
+    why: str
+    flow_run: str = ""
+    """Prefect's id of the run of its newest attempt."""
+    until: datetime | None = None
+    """When a sleeping one is due."""
+
+
+class Done(Value):
+    """What a sweep did about one release, or could not do."""
+
+    release: str
+    model: str
+    what: str
+    problem: bool = False
+
+
+Enter = Callable[[Found], str]
+"""Have a process take a release up; says how."""
+
+
+@dataclass
+class Suspect:
+    """An open release as it stood before the wait, and as it stands after it."""
+
+    release: str
+    model: str
+    serving: Serving
+    journal: ReleaseJournal
+    beat: str = ""
+    entries: int = 0
+
+
+def sweep(
+    environment: Environment, actor: str, *, orphan_seconds: float = ORPHAN_SECONDS, enter: Enter | None = None
+) -> tuple[Done, ...]:
+    """Do for every open release what its standing asks for.
+
+    Args:
+        environment: whose releases.
+        actor: who sweeps, for the ledger.
+        orphan_seconds: without a sign of life for so long, a process counts as dead. Less is faster; one that was
+            merely slow is then stopped by its fence, and costs an attempt.
+        enter: has a process take a release up; this process itself does, if it is left out.
+    """
+    take_up = enter or plainly(environment, actor)
+    return tuple(
+        done
+        for found in look_over(environment, actor, orphan_seconds=orphan_seconds)
+        if (done := attend(environment, actor, found, take_up))
+    )
+
+
+def attend(environment: Environment, actor: str, found: Found, enter: Enter) -> Done | None:
+    """What is to be done about one release; what goes wrong with it does not hold the others."""
+    try:
+        what = act_on(environment, actor, found, enter)
+    except HeadgateError as error:
+        return Done(release=found.release, model=found.model, what=error.message, problem=True)
+    return Done(release=found.release, model=found.model, what=what) if what else None
+
+
+def act_on(environment: Environment, actor: str, found: Found, enter: Enter) -> str:
+    """Act as its standing says; what was done, in words."""
+    store = open_store(environment.store)
+    match found.standing:
+        case Standing.UNWRITTEN:
+            return give_back(EnvironmentJournal(store, environment.name, found.model, actor), found.release)
+        case Standing.ORPHANED:
+            give_up_if_hopeless(ReleaseJournal(store, found.release, actor))
+            return f"{found.why}: {enter(found)}"
+        case Standing.DUE:
+            return f"{found.why}: {enter(found)}"
+        case Standing.ASLEEP:
+            news = look_at(environment, actor, found)
+            return f"{news}: {enter(found)}" if news else ""
+        case Standing.BROKEN:
+            alarm(store, environment.name, found.model, found.release, found.why, actor=actor)
+            return found.why
+        case _:
+            return ""
+
+
+def plainly(environment: Environment, actor: str) -> Enter:
+    """Have this process itself carry a release on, for a little while."""
+
+    def enter(found: Found) -> str:
+        try:
+            ending = carry_on(found.release, environment, actor, patience_seconds=PATIENCE_SECONDS, acts=PLAIN)
+        except Conflict as conflict:
+            return f"left to another: {conflict.message}"
+        return ending.outcome or f"asleep: {ending.reason}"
+
+    return enter
+
+
+def look_over(environment: Environment, actor: str, *, orphan_seconds: float) -> tuple[Found, ...]:
+    """Every open or queued release and who holds it. Waits only if it must see whether a process still lives."""
+    store = open_store(environment.store)
+    suspects = list(open_releases(store, environment.name, actor))
+    broken: dict[str, str] = {}
+    for suspect in suspects:
+        try:
+            suspect.journal.refresh()
+        except Corrupt as damage:
+            broken[suspect.release] = damage.message
+        suspect.beat, suspect.entries = last_beat(store, suspect.release), len(suspect.journal.entries)
+    if any(not suspect.journal.state.asleep for suspect in suspects if suspect.release not in broken):
+        clock.sleep(orphan_seconds)
+    found = []
+    for suspect in suspects:
+        if suspect.release in broken:
+            standing, why = Standing.BROKEN, broken[suspect.release]
+        else:
+            standing, why = standing_now(store, suspect, orphan_seconds)
+        state = suspect.journal.state
+        found.append(
+            Found(
+                release=suspect.release,
+                model=suspect.model,
+                standing=standing,
+                why=why,
+                flow_run=state.flow_run,
+                until=state.asleep.until if state.asleep else None,
+            )
+        )
+    return tuple(found)
+
+
+def standing_now(store: ObjectStore, suspect: Suspect, orphan_seconds: float) -> tuple[Standing, str]:
+    """Its standing after the wait."""
+    state = suspect.journal.refresh()
+    silent = last_beat(store, suspect.release) == suspect.beat and len(suspect.journal.entries) == suspect.entries
+    serving = suspect.serving
+    next_one = serving.claim is None and serving.queue[:1] == (suspect.release,)
+    standing, why = standing_of(state, silent=silent, next_one=next_one, now=utc_now(), seconds=orphan_seconds)
+    if standing is Standing.ORPHANED and not rested(suspect.journal.entries, utc_now()):
+        return Standing.RESTING, f"{fruitless(suspect.journal.entries)} attempts recorded nothing"
+    return standing, why
+
+
+def standing_of(state: Release, *, silent: bool, next_one: bool, now: datetime, seconds: float) -> tuple[Standing, str]:
+    """Who holds a release, and why that is believed.
+
+    Args:
+        state: what its facts add up to.
+        silent: whether there was no sign of life, and no new fact, while somebody looked.
+        next_one: whether it is first in a queue for an environment that is free.
+        now: the time.
+        seconds: how long somebody looked.
+    """
+    if state.asleep and not state.concluded:
+        if stopped(state) or state.decided:
+            return Standing.DUE, "a person has ended it"
+        if next_one:
+            return Standing.DUE, "it is its turn"
+        if now >= state.asleep.until:
+            return Standing.DUE, "it has slept long enough"
+        return Standing.ASLEEP, state.asleep.why
+    if not silent:
+        return Standing.RUNNING, "its process gives signs of life"
+    if state.requested is None:
+        return Standing.UNWRITTEN, "its process died before it wrote down what it wanted"
+    return Standing.ORPHANED, f"no sign of life for {seconds:g} s"
+
+
+def open_releases(store: ObjectStore, environment: str, actor: str) -> Iterator[Suspect]:
+    """Whatever holds a model of the environment, or waits for it."""
+    for model in models_in(store, environment):
+        serving = EnvironmentJournal(store, environment, model, actor).refresh()
+        held = [serving.claim.release] if serving.claim else []
+        for release in (*held, *serving.queue):
+            yield Suspect(release, model, serving, ReleaseJournal(store, release, actor))
+
+
+def look_at(environment: Environment, actor: str, found: Found) -> str:
+    """Judge a release that sleeps, without waking it: why it must go on now, or nothing. Evidence is saved when due."""
+    store = open_store(environment.store)
+    state = ReleaseJournal(store, found.release, actor).refresh()
+    if state.requested is None or state.compiled is None:
+        return ""
+    run = run_of(found.release, state.requested, environment, actor, state.attempt, patience_seconds=0)
+    if state.staged is None:
+        move = consent(run)
+    else:
+        step = next(iter(remaining(run)), None)
+        if step is None or state.beginning_of(step.name) is None:
+            return "its next step has not begun"
+        watch = Watch(run, step)
+        move = watch.glance(utc_now())
+        if move.act is Act.WAIT and watch.save_is_due(utc_now()):
+            carry_on(found.release, environment, actor, patience_seconds=0)
+    return "" if move.act is Act.WAIT else move.reason
+
+
+def give_back(journal: EnvironmentJournal, release: str) -> str:
+    """Free what was claimed by a release that was never written down."""
+    claim = journal.refresh().claim
+    if claim and claim.release == release:
+        journal.free(claim)
+    journal.leave(release)
+    return "its process died before it wrote down what it wanted: the environment is free again"
+
+
+def fruitless(entries: Sequence[Entry]) -> int:
+    """How many attempts in a row, the newest among them, recorded nothing but that they had begun."""
+    count = 0
+    for entry in reversed(entries):
+        if entry.fact["kind"] != "entered":
+            break
+        count += 1
+    return count
+
+
+def rested(entries: Sequence[Entry], now: datetime) -> bool:
+    """Whether it is time for another attempt, after some that came to nothing."""
+    tries = fruitless(entries) - FRUITLESS
+    if tries <= 0:
+        return True
+    rest = timedelta(seconds=min(REST_SECONDS * 2**tries, LONGEST_REST_SECONDS))
+    return not timedelta(0) <= now - entries[-1].at < rest
+
+
+def give_up_if_hopeless(journal: ReleaseJournal) -> None:
+    """End a release whose every attempt dies: a release always ends."""
+    journal.refresh()
+    tries = fruitless(journal.entries)
+    if tries >= HOPELESS and journal.state.decided is None:
+        end(journal, f"given up after {tries} attempts that died without recording anything")
