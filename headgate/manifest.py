@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from packaging.requirements import InvalidRequirement, Requirement
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from headgate.columns import (
     Agreement,
@@ -198,6 +198,9 @@ class Manifest(Value):
     schema_: Schema = Field(alias="schema")
     test: Tests = Tests()
     data: Data = Data()
+    release: Mapping[str, JsonValue] = {}
+    """`[release]`: keys of a plan on which the author insists, wherever the model is released; a plan may be tighter,
+    never looser. It is held to what a plan may say when a release is asked for."""
 
     @model_validator(mode="after")
     def columns_exist(self) -> Self:
