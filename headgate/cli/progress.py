@@ -9,6 +9,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -53,11 +54,14 @@ QUIET_SECONDS = 10
 
 
 class Follower(threading.Thread):
-    """Follows the release that this process has taken up, by reading what it writes; it changes nothing."""
+    """Follows one release, by reading what is written of it; it changes nothing."""
 
-    def __init__(self, environment: Environment, model: str, done: threading.Event) -> None:
+    def __init__(
+        self, environment: Environment, done: threading.Event, find: Callable[[], ReleaseJournal | None]
+    ) -> None:
+        """`find` gives the journal once the release has begun."""
         super().__init__(name="progress", daemon=True)
-        self.environment, self.model, self.done = environment, model, done
+        self.environment, self.done, self.find = environment, done, find
         self.store = open_store(environment.store)
         self.shown = 0
         self.answered: tuple[str, str] | None = None
@@ -72,7 +76,7 @@ class Follower(threading.Thread):
         while not over:
             over = self.done.wait(PAUSE_SECONDS)
             with contextlib.suppress(HeadgateError):
-                journal = journal or entered_here(self.environment, self.model)
+                journal = journal or self.find()
                 if journal:
                     self._show(journal, over=over)
         self._clear()

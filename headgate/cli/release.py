@@ -18,12 +18,14 @@ from headgate.cli.common import actor, environment_option, json_option, say
 from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
 from headgate.cli.plan import doubt
 from headgate.cli.progress import Follower, entered_here
+from headgate.cli.storing import stored
 from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected
 from headgate.lifecycle import Outcome
 from headgate.plan import Plan
 from headgate.releasing import Ending
 from headgate.stores import ObjectStore, open_store
+from headgate.strategies import refuse_unfit
 
 STILL_OPEN = 4
 AGAIN = 15.0
@@ -46,6 +48,7 @@ class Leave(BaseException):
 @click.argument("model")
 @environment_option
 @plan_options
+@click.option("--tag", default="", help="Git tag that must point at the bundle's commit and name its version.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -59,6 +62,7 @@ def release_command(
     plan_file: Path | None,
     strategy: str | None,
     settings: tuple[str, ...],
+    tag: str,
     wait: float | None,
     as_json: bool,
 ) -> int:
@@ -72,12 +76,18 @@ def release_command(
     Examples:
       headgate release my-model
       headgate release my-model --strategy blue-green
+      headgate release my-model --tag v1.2.0
       headgate release my-model --set shadow.percent=20 --set gates.errors.difference_margin=0.01
       headgate release my-model --plan plan.toml --wait 3600 --json
       headgate release my-model@1.2.0 --environment production     # the very bytes that staging had
     """
-    wanted, name = candidate_named(open_store(environment.store), model)
+    store = open_store(environment.store)
+    wanted, name = candidate_named(store, model)
     plan = plan_from(wanted, environment.name, plan_file, strategy, settings)
+    if tag:  # the bundle comes first: what is released is what the tag was held to
+        refuse_unfit(plan)
+        found = stored(store, model, tag=tag, accept_pickle=plan.accept_pickle)
+        plan = plan.model_copy(update={"model": found.bundle})
     if why := doubt(plan, name, environment):
         click.echo(f"this plan will hardly prove in time what it asks for: {why}\n", err=True)
 
@@ -163,7 +173,7 @@ def follow(
     """Run a flow in this process, show how far it is, and say how it ended."""
     quiet_prefect()
     done = threading.Event()
-    follower = Follower(environment, model, done)
+    follower = Follower(environment, done, lambda: entered_here(environment, model))
     if not as_json:
         follower.start()
     with leaving(wait) as left:

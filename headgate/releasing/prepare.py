@@ -8,7 +8,7 @@ from pathlib import Path
 from headgate import clock
 from headgate.agreement import column_differences
 from headgate.build import compile_folder, reproducible, source_digest
-from headgate.bundle import describe, provenance, push, register, versions
+from headgate.bundle import best_known, describe, push, register, versions
 from headgate.checks import planned
 from headgate.checks import run as run_check
 from headgate.errors import Rejected, Unavailable
@@ -58,7 +58,7 @@ def compile_bundle(run: Run) -> Compiled:
         bundle=bundle.digest,
         stable=stable.bundle if stable else None,
         stable_replicas=stable.replicas if stable else run.plan.replicas,
-        provenance=(provenance(desk.store, bundle.digest) or [{}])[-1],
+        provenance=best_known(desk.store, bundle.digest),
         calibration=serving.calibration,
         differs=built_otherwise(run, bundle.manifest),
     )
