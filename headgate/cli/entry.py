@@ -39,6 +39,7 @@ COMMANDS = {
     "rollback": ("release", "Go back to a stored bundle."),
     "adopt": ("release", "Make a model that runs already the first stable."),
     "approve": ("decide", "Let a release's bundle pass, or decline it."),
+    "reject": ("decide", "Refuse a release's bundle; the release ends."),
     "pause": ("decide", "Hold a release where it is; harm is still acted on."),
     "resume": ("decide", "Let a paused release go on."),
     "abort": ("decide", "End a release; traffic goes back to stable."),

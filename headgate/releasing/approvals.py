@@ -11,6 +11,7 @@ from headgate.errors import Conflict, Missing, Rejected
 from headgate.journal import ReleaseJournal
 from headgate.ledger import Entry
 from headgate.lifecycle import Approved, Declined, Proof, Requested
+from headgate.policies import policy_of
 from headgate.releasing.weighing import alarm, disproved, settle, standing, weigh, word_of
 from headgate.signatures import sign
 from headgate.stores import ObjectStore
@@ -149,8 +150,11 @@ def put(opinion: Opinion, requested: Requested, bundle: Digest) -> Approved | De
 
 def speak(journal: ReleaseJournal, said: Approved | Declined) -> Entry:
     """Record a word and weigh it at once. Raises `Rejected` when it does not count."""
+    waited = journal.state.requested
+    assert waited, "a word is said of a request"
     entry = journal.record(said)
-    settle(journal)
+    environment = waited.plan.environment
+    weigh(journal, policy_of(journal.store, environment), environment, clock.now())
     _, found = standing(journal.entries)[word_of(entry.seq, said)]
     if not found.counts:
         raise Rejected(

@@ -26,17 +26,28 @@ from headgate.stores import ObjectStore
 SAID = ("approved", "declined")
 Word = tuple[int, str]
 """Number of an entry, and what it is taken to say, as JSON."""
+told: set[tuple[str, str]] = set()
+"""Of which release this process has told what it cannot weigh: once is enough."""
 
 
 def settle(journal: ReleaseJournal) -> Release:
-    """Weigh by the policy that counts in the release's environment now; cheap where nobody has said anything.
+    """Weigh by the policy that counts in the release's environment now, and return the state that may be acted upon.
 
-    Call it before every act that an approval guards, and decide by the state that it returns. Raises like `weigh`.
+    Call it before every act that an approval guards. The state, here and in the journal, holds an approval only if it
+    was borne out just now: a signature that cannot be looked at on this machine lets nothing pass, and is told to the
+    environment; harm is watched for all the same. Cheap where nobody has said anything.
     """
     requested = journal.refresh().requested
-    if requested and any(entry.fact["kind"] in (*SAID, "weighed") for entry in journal.entries):
-        environment = requested.plan.environment
-        weigh(journal, policy_of(journal.store, environment), environment, clock.now())
+    if requested is None or not any(entry.fact["kind"] in (*SAID, "weighed") for entry in journal.entries):
+        return journal.state
+    environment = requested.plan.environment
+    approved, unknown = weighed(journal, policy_of(journal.store, environment), environment, clock.now())
+    if unknown and (journal.release, unknown.message) not in told:
+        reason = f"an approval of {journal.release} cannot be weighed where it is carried out: {unknown.message}"
+        alarm(journal.store, environment, requested.model, journal.release, reason, actor=journal.actor)
+        told.add((journal.release, unknown.message))
+    if journal.state.approved != approved:
+        journal.state = journal.state.model_copy(update={"approved": approved})
     return journal.state
 
 
@@ -47,40 +58,52 @@ def weigh(journal: ReleaseJournal, policy: Policy, environment: str, now: dateti
     word counts for nothing yet, and if it had counted before, that must not be acted upon.
     """
     journal.refresh()
-    unknown: Unavailable | None = None
-    read = -1
-    while read < len(journal.entries):  # what others wrote meanwhile is weighed as well
-        read = len(journal.entries)
-        try:
-            weigh_once(journal, policy, environment, now)
-        except Unavailable as error:
-            unknown = error
-    if unknown:
+    if unknown := weighed(journal, policy, environment, now)[1]:
         raise unknown
 
 
-def weigh_once(journal: ReleaseJournal, policy: Policy, environment: str, now: datetime) -> None:
-    """Weigh all that is in the journal. Raises `Unavailable` at its end, when something could not be told."""
+def weighed(
+    journal: ReleaseJournal, policy: Policy, environment: str, now: datetime
+) -> tuple[Approved | None, Unavailable | None]:
+    """Weigh until nothing is left, what others write meanwhile among it.
+
+    Returns the newest approval that counts and was borne out, and why another one could not be told, if that is so.
+    """
+    while True:
+        read = len(journal.entries)
+        found = weighed_once(journal, policy, environment, now)
+        if len(journal.entries) == read:
+            return found
+
+
+def weighed_once(
+    journal: ReleaseJournal, policy: Policy, environment: str, now: datetime
+) -> tuple[Approved | None, Unavailable | None]:
+    """Weigh what is in the journal, and say as `weighed` does what was borne out."""
     unknown: Unavailable | None = None
+    borne_out: dict[int, Approved] = {}
     known = standing(journal.entries)
+    lies = untrue(journal.entries)
     for entry in [entry for entry in journal.entries if entry.fact["kind"] in SAID]:
         heard = heard_in(journal, entry)
-        before = known.get(word_of(entry.seq, heard.said))
-        if before and (not before[1].counts or behind(journal, heard.said)):
+        place, before = known.get(word_of(entry.seq, heard.said), (None, None))
+        if before and (not before.counts or before in lies):
             continue
-        at = time_of(journal.entries, before[0]) if before else now
-        try:
-            found = judged(heard, policy, at)
-        except Unavailable as error:
-            unknown = error
-            continue
-        if before is None or not found.counts:
-            settled(journal, environment, entry.seq, heard.said, found)
-    for fact in untrue(journal.entries):
+        if place is None or not behind(journal, heard.said):
+            try:
+                found = judged(heard, policy, time_of(journal.entries, place) if place else now)
+            except Unavailable as error:
+                unknown = error
+                continue
+            if place is None or not found.counts:
+                settled(journal, environment, entry.seq, heard.said, found)
+                continue
+        if isinstance(heard.said, Approved):
+            borne_out[place.seq] = heard.said
+    for fact in lies:
         reason = f"it was let count, and is not what entry {fact.entry} says, or was refused before"
         settled(journal, environment, fact.entry, fact.said, Weight(counts=False, reason=reason, forged=True))
-    if unknown:
-        raise unknown
+    return borne_out[max(borne_out)] if borne_out else None, unknown
 
 
 def settled(journal: ReleaseJournal, environment: str, number: int, said: Approved | Declined, found: Weight) -> None:
