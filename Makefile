@@ -37,7 +37,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/vulture
-	$(BIN)/interrogate --quiet headgate flows tasks
+	$(BIN)/interrogate --quiet headgate flows tasks deployments
 
 ## make ceph-test        the store's contract on a Ceph RGW from Debian's packages (root)
 ceph-test: setup

@@ -1,1 +1,1 @@
-"""What can be started from the Prefect UI or its API, and what runs it. No logic."""
+"""What can be started from the Prefect UI, its API, or a schedule, and what runs it. No logic of releases."""

@@ -1,16 +1,17 @@
-"""`python -m deployments`: offer release and rollback on the Prefect server that `PREFECT_API_URL` names, and run them.
+"""`python -m deployments register` offers everything at a running Prefect server; `python -m deployments work` runs it.
 
-Runs in the foreground until it is stopped. The runs use this machine's environments, as `HEADGATE_HOME`,
-`HEADGATE_STORE` and `HEADGATE_PORT` say.
+The same as `headgate deploy` and `headgate work`.
 """
 
-from prefect import serve
+import sys
 
-from flows.release import release
-from flows.rollback import rollback
+from headgate.cli import main
+
+COMMANDS = {"register": "deploy", "work": "work"}
 
 if __name__ == "__main__":
-    serve(
-        release.to_deployment("headgate", description="Release a model folder or a stored bundle."),
-        rollback.to_deployment("headgate", description="Go back to a stored bundle."),
-    )
+    words = sys.argv[1:]
+    if not words or words[0] not in COMMANDS:
+        print(__doc__, file=sys.stderr)  # noqa: T201 -- a command line prints
+        sys.exit(0 if words in (["--help"], ["-h"]) else 2)
+    main([COMMANDS[words[0]], *words[1:]])

@@ -61,7 +61,7 @@ def show_step(run: Run, step: Step, move: Move, verdict: Verdict) -> None:
         }
         for finding in verdict.findings
     ]
-    create_table_artifact(rows, key=key_of(run.model, step.name, "gates"), description=move.reason)
+    create_table_artifact(rows, key=key_of(run.release, step.name, "gates"), description=f"{step.name}: {move.reason}")
 
 
 def against(finding: Finding, name: str) -> str:
@@ -73,7 +73,18 @@ def against(finding: Finding, name: str) -> str:
 @best_effort
 def show_report(run: Run, reported: Reported) -> None:
     """The whole release in short, with its plots, and the link to its page."""
-    story = releasing.story_of(run)
-    create_markdown_artifact(f"{markdown(story)}\n\n{plots_markdown(story)}", key=key_of(run.model, "release"))
+    tell(run)
     address = open_store(run.environment.store).presign(reported.page, WEEK_SECONDS)
-    create_link_artifact(address, link_text=f"Report of {run.release}", key=key_of(run.model, "report"))
+    create_link_artifact(address, link_text=f"Report of {run.release}", key=key_of(run.release, "report"))
+
+
+@best_effort
+def show_story(run: Run) -> None:
+    """The release so far, with its plots; the same artifact holds its end later."""
+    tell(run)
+
+
+def tell(run: Run) -> None:
+    """A release's story under its own key, so that an artifact's history is that of one release."""
+    story = releasing.story_of(run)
+    create_markdown_artifact(f"{markdown(story)}\n\n{plots_markdown(story)}", key=key_of(run.release, "story"))

@@ -1,0 +1,226 @@
+"""Have the run of a release entered again through Prefect, or begin another one for it; hear who cancelled one.
+
+What Prefect says of a run decides only how it is entered, never whether: that is the sweep's to find out from the
+ledger. A run too many is harmless, since a newer attempt stops the older one; so is none, since the next sweep looks
+again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import count
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.states import Crashed
+
+from flows.carrying import TAG, release_in
+from flows.sleeping import RESUMING, wake
+from headgate import clock
+from headgate.environment import Environment
+from headgate.errors import Missing, Unavailable
+from headgate.journal import ReleaseJournal
+from headgate.lifecycle import Outcome, Release
+from headgate.releasing import carry_on
+from headgate.releasing.restore import end
+from headgate.releasing.sweep import Done, Found, open_releases, sweep
+from headgate.stores import ObjectStore, open_store
+from headgate.values import Value
+
+RESUME = "resume/headgate"
+"""The deployment whose runs take up releases that have lost their own."""
+SETTLING = timedelta(seconds=60)
+"""A run that has just changed its state is left alone for so long: its process may be starting, or ending."""
+STUCK = timedelta(minutes=5)
+"""A run that stays pending for longer has lost its worker."""
+LONGEST_PAUSE = timedelta(minutes=30)
+"""Between two attempts at a run that fails again and again."""
+MEMORY = timedelta(hours=6)
+"""Failures that are older no longer count."""
+
+
+class Way(StrEnum):
+    """How a release is entered."""
+
+    LEAVE = "leave"
+    """Its run is about to be, or was tried too lately."""
+    NOW = "now"
+    """Its run waits, and does not have to any more."""
+    AGAIN = "again"
+    """Its run failed, or lost its worker, and is tried once more."""
+    ANEW = "anew"
+    """Its run is over, gone, or claims to be running: another one takes the release up."""
+
+
+SAID = {
+    Way.LEAVE: "its run is about to start, or was tried too lately",
+    Way.NOW: "its run is woken",
+    Way.AGAIN: "its run is tried again",
+    Way.ANEW: "another run takes it up",
+}
+
+
+class RunSeen(Value):
+    """What Prefect says of a run."""
+
+    type: StateType
+    since: datetime
+    due: datetime | None = None
+    """When it starts, if it is scheduled."""
+    failures: tuple[datetime, ...] = ()
+    """When it crashed or failed, oldest first."""
+
+
+def way_of(run: RunSeen | None, *, alone: timedelta, now: datetime) -> Way:
+    """How to enter a release that somebody must enter.
+
+    Args:
+        run: its newest run; None when Prefect knows none.
+        alone: for how long its ledger has been without a process.
+        now: the time.
+    """
+    if run is None:
+        return Way.ANEW
+    match run.type:
+        case StateType.SCHEDULED:
+            return Way.NOW if run.due and run.due > now else Way.LEAVE
+        case StateType.PAUSED:
+            return Way.NOW
+        case StateType.PENDING:
+            return Way.AGAIN if now - run.since > STUCK else Way.LEAVE
+        case StateType.RUNNING:
+            return Way.ANEW if min(alone, now - run.since) > SETTLING else Way.LEAVE
+        case StateType.CRASHED | StateType.FAILED:
+            return Way.AGAIN if now - run.since >= pause_after(run.failures, now) else Way.LEAVE
+    return Way.ANEW
+
+
+def pause_after(failures: tuple[datetime, ...], now: datetime) -> timedelta:
+    """How long to wait after the last of several failures: nothing, 1 minute, 3, 7, and so on, up to half an hour.
+
+    >>> noon = datetime.fromisoformat("2026-03-01T12:00:00Z")
+    >>> [int(pause_after((noon,) * times, noon).total_seconds() / 60) for times in range(1, 8)]
+    [0, 1, 3, 7, 15, 30, 30]
+    """
+    recent = sum(now - moment < MEMORY for moment in failures)
+    return min(LONGEST_PAUSE, timedelta(minutes=2 ** min(recent, 10) // 2 - 1 if recent else 0))
+
+
+def look_after(environment: Environment, actor: str, *, orphan_seconds: float) -> tuple[Done, ...]:
+    """One sweep of an environment, with Prefect's runs to enter its releases."""
+    with get_client(sync_client=True) as client:
+        take_cancellations(client, environment, actor)
+
+        def enter(found: Found) -> str:
+            try:
+                return SAID[enter_by(client, environment, found, actor)]
+            except (PrefectException, httpx.HTTPError) as error:
+                raise Unavailable(f"Prefect cannot enter it: {error}", "the next sweep tries again") from error
+
+        done = sweep(environment, actor, orphan_seconds=orphan_seconds, enter=enter)
+        rouse_the_ended(client, open_store(environment.store), actor)
+        return done
+
+
+def enter_by(client: SyncPrefectClient, environment: Environment, found: Found, actor: str) -> Way:
+    """Enter one release, in the way that its run allows."""
+    journal = ReleaseJournal(open_store(environment.store), found.release, actor)
+    state = journal.refresh()
+    now = clock.now()
+    run = known_run(client, state.flow_run)
+    way = way_of(seen(client, run), alone=now - journal.entries[-1].at, now=now)
+    match way:
+        case Way.NOW if run:
+            wake(client, run.id, found.why)
+        case Way.AGAIN if run:
+            wake(client, run.id, found.why, name="AwaitingRetry")
+        case Way.ANEW:
+            if run and run.state and run.state.is_running():
+                message = f"its process gave no sign of life; {found.release} is carried on by another run"
+                client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+            begin_anew(client, environment, found.release, state.attempt, actor)
+    return way
+
+
+def known_run(client: SyncPrefectClient, flow_run: str) -> FlowRun | None:
+    """The run of that id; None when this server knows none."""
+    try:
+        return client.read_flow_run(UUID(flow_run)) if flow_run else None
+    except ObjectNotFound:
+        return None
+
+
+def seen(client: SyncPrefectClient, run: FlowRun | None) -> RunSeen | None:
+    """What is known of a run."""
+    if run is None or run.state is None:
+        return None
+    states = client.read_flow_run_states(run.id)
+    failed = sorted(state.timestamp for state in states if state.type in {StateType.CRASHED, StateType.FAILED})
+    return RunSeen(
+        type=run.state.type,
+        since=run.state.timestamp,
+        due=run.state.state_details.scheduled_time,
+        failures=tuple(failed),
+    )
+
+
+def begin_anew(client: SyncPrefectClient, environment: Environment, release: str, attempt: int, actor: str) -> None:
+    """Another run for a release: one for each attempt, however often it is asked for."""
+    try:
+        deployment = client.read_deployment_by_name(RESUME)
+    except ObjectNotFound:
+        carry_on(release, environment, actor, patience_seconds=0)
+        return
+    request = {"release": release, "environment": environment.name}
+    for number in count():
+        run = client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters={"request": request},
+            tags=[f"{TAG}{release}"],
+            idempotency_key=f"{release}/{attempt}/{number}",
+        )
+        if run.state is None or run.state.type not in {StateType.CANCELLED, StateType.COMPLETED}:
+            break
+    if way_of(seen(client, run), alone=SETTLING, now=clock.now()) is Way.AGAIN:
+        wake(client, run.id, "it failed before it entered the release", name="AwaitingRetry")
+
+
+def take_cancellations(client: SyncPrefectClient, environment: Environment, actor: str) -> None:
+    """Who cancels the run of an open release in Prefect wants the release to end; record that as an abort."""
+    store = open_store(environment.store)
+    for suspect in open_releases(store, environment.name, actor):
+        state = suspect.journal.refresh()
+        run = None if ending(state) else known_run(client, state.flow_run)
+        if run and run.state and run.state.type in {StateType.CANCELLED, StateType.CANCELLING}:
+            end(suspect.journal, f"its run {run.name} was cancelled in Prefect, where nobody is known by name")
+
+
+def ending(release: Release) -> bool:
+    """Whether a release is to end other than by going live, or has ended."""
+    promoted = release.decided is not None and release.decided.outcome is Outcome.PROMOTED
+    return bool(release.concluded or release.aborted or (release.decided and not promoted))
+
+
+def rouse_the_ended(client: SyncPrefectClient, store: ObjectStore, actor: str) -> None:
+    """Have runs that still wait for releases that ended elsewhere say so."""
+    waiting = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended", RESUMING])))
+    for run in client.read_flow_runs(flow_run_filter=waiting):
+        release = release_in(run.tags)
+        if release and ReleaseJournal(store, release, actor).refresh().concluded:
+            wake(client, run.id, "its release has ended")
+
+
+def rouse(store: ObjectStore, release: str) -> None:
+    """Have a release that sleeps look at what was just said to it, without waiting for the sweep."""
+    state = ReleaseJournal(store, release, "rouse").refresh()
+    if state.requested is None:
+        raise Missing(f"no release {release}", "list them with `headgate history`")
+    with get_client(sync_client=True) as client:
+        run = known_run(client, state.flow_run)
+        if run and way_of(seen(client, run), alone=timedelta(0), now=clock.now()) is Way.NOW:
+            wake(client, run.id, "an approver has spoken", name=RESUMING)
