@@ -202,6 +202,8 @@ class Gates(Value):
     """Accepted chance, over the whole release and all gates, of turning back a candidate that is no worse."""
     beta: float = Field(default=0.05, gt=0, lt=0.5)
     """Accepted chance of promoting a candidate that is at or beyond the margin of some guard."""
+    alarm_days: float = Field(default=30, gt=0, le=36_500)
+    """After promotion: so many days pass on average, at least, until a false alarm of all gates together."""
     errors: ErrorRate | None = ErrorRate()
     invalid: Rate | None = Rate()
     """Answers that break their declared bounds."""
