@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from headgate import checkpoints
 from headgate.bundle import references
+from headgate.bundle.blobs import file_digest
 from headgate.errors import Corrupt, Missing
-from headgate.history import environments_in, history, models_in, releases_in
-from headgate.journal import EnvironmentJournal, ReleaseJournal, environment_ledger, release_ledger
-from headgate.ledger import Ledger
+from headgate.history import history, models_in, releases_in
+from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger
+from headgate.ledger import Entry, Ledger
 from headgate.lifecycle import Observed
+from headgate.serving import ENVIRONMENT_FACT, Serving
 from headgate.stores import ObjectStore
 from headgate.topology import Digest
-from headgate.values import Value, digest_of
+from headgate.values import Value
 
 BLOBS = "blobs/sha256/"
+LEDGERS = ("releases/", "environments/", "policies/")
+"""Where ledgers are; nothing else is numbered and chained."""
+READERS = 8
+"""Objects looked at at once."""
 
 
 class Audit(Value):
@@ -25,8 +38,12 @@ class Audit(Value):
 
 
 def audit(store: ObjectStore, release: str | None = None) -> Audit:
-    """Walk every chain and hash every blob; of one release: its chain, its bundles, its evidence and its report."""
-    ledgers = [release_ledger(release)] if release else ledgers_in(store)
+    """Walk every chain and hash every blob; of one release: its chain, its bundles, its evidence and its report.
+
+    Of everything it also holds each checkpoint to what its ledger adds up to.
+    """
+    kept = {} if release else checkpoints_in(store)
+    ledgers = [release_ledger(release)] if release else [*dict.fromkeys([*ledgers_in(store), *kept])]
     problems: list[str] = []
     entries = 0
     for name in ledgers:
@@ -36,17 +53,53 @@ def audit(store: ObjectStore, release: str | None = None) -> Audit:
             problems.append(error.message)
             continue
         entries += len(found)
+        problems += disagreeing(store, found, kept.get(name, ()))
         if release and not found:
             raise Missing(f"no release {release}", "list them with `headgate history`")
     keys = blobs_of(store, release) if release and not problems else set() if release else set(store.list(BLOBS))
-    problems += [wrong for key in sorted(keys) if (wrong := blob_damage(store, key))]
+    with ThreadPoolExecutor(READERS) as readers:
+        problems += [wrong for wrong in readers.map(partial(blob_damage, store), sorted(keys)) if wrong]
     return Audit(ledgers=len(ledgers), entries=entries, blobs=len(keys), problems=tuple(dict.fromkeys(problems)))
 
 
 def ledgers_in(store: ObjectStore) -> list[str]:
     """Names of every ledger."""
-    places = [environment_ledger(name, model) for name in environments_in(store) for model in models_in(store, name)]
-    return [release_ledger(release) for release in releases_in(store)] + places
+    return list(dict.fromkeys(key.rpartition("/")[0] for prefix in LEDGERS for key in store.list(prefix)))
+
+
+def checkpoints_in(store: ObjectStore) -> dict[str, list[str]]:
+    """Keys of the checkpoints of each ledger that has some."""
+    found: dict[str, list[str]] = {}
+    for key in store.list(checkpoints.FOLDER):
+        found.setdefault(key.removeprefix(checkpoints.FOLDER).rpartition("/")[0], []).append(key)
+    return found
+
+
+def disagreeing(store: ObjectStore, entries: list[Entry], keys: Iterable[str]) -> list[str]:
+    """What is wrong with the checkpoints of an environment's ledger, every entry of which is given."""
+    problems: list[str] = []
+    for key in keys:
+        try:
+            kept = checkpoints.read(store, key)
+        except Missing:
+            continue  # a newer one has taken its place
+        except Corrupt as error:
+            problems.append(error.message)
+            continue
+        if kept.serving is None:
+            continue  # of another version, and of no use to this one
+        before = entries[: kept.entry.seq]
+        if before[-1:] != [kept.entry] or added_up(before) != kept.serving:
+            problems.append(f"{key} is not what its ledger adds up to: delete it, it only saves reading")
+    return problems
+
+
+def added_up(entries: list[Entry]) -> Serving:
+    """What the facts of an environment's ledger make."""
+    state = Serving()
+    for entry in entries:
+        state = state.after(entry.seq, ENVIRONMENT_FACT.validate_python(entry.fact))
+    return state
 
 
 def blobs_of(store: ObjectStore, release: str) -> set[str]:
@@ -75,10 +128,13 @@ def blob_damage(store: ObjectStore, key: str) -> str:
     """What is wrong with one blob; empty when its bytes are what its name says."""
     if not key.startswith(BLOBS):
         return "" if store.exists(key) else f"{key} is missing"
-    try:
-        found = digest_of(store.read(key)).removeprefix("sha256:")
-    except Missing:
-        return f"{key} is missing"
+    with tempfile.TemporaryDirectory(prefix="headgate-") as folder:
+        path = Path(folder, "blob")
+        try:
+            store.download(key, path)
+        except Missing:
+            return f"{key} is missing"
+        found = file_digest(path).removeprefix("sha256:")
     return "" if key == BLOBS + found else f"{key} holds other bytes: they are sha256:{found}"
 
 
@@ -97,7 +153,7 @@ def needed(store: ObjectStore, environments: list[str], keep: int) -> set[Digest
             wished = history(journal)
             stables = [s.topology.stable.bundle for s in reversed(wished) if s.topology and s.confirmed]
             kept |= set(list(dict.fromkeys(stables))[: keep + 1])
-            state = journal.state
+            state = journal.refresh()
             kept |= set(state.topology.bundles) if state.topology else set()
             if state.claim:
                 release = ReleaseJournal(store, state.claim.release, "gc").refresh()

@@ -10,7 +10,7 @@ from headgate.bundle import Bundle
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import Outcome, Phase
 from headgate.serving import ENVIRONMENT_FACT, Seen, Wished
-from headgate.stores import ObjectStore
+from headgate.stores import ObjectStore, folders
 from headgate.topology import Topology
 from headgate.values import Value
 
@@ -43,13 +43,12 @@ class Told(Value):
 
 def models_in(store: ObjectStore, environment: str) -> list[str]:
     """Names of the models that an environment's ledgers know."""
-    prefix = f"environments/{environment}/"
-    return list(dict.fromkeys(key.removeprefix(prefix).split("/")[0] for key in store.list(prefix)))
+    return folders(store, f"environments/{environment}/")
 
 
 def environments_in(store: ObjectStore) -> list[str]:
     """Names of the environments that the store knows."""
-    return list(dict.fromkeys(key.split("/")[1] for key in store.list("environments/")))
+    return folders(store, "environments/")
 
 
 def releases_in(store: ObjectStore) -> list[str]:
@@ -58,9 +57,8 @@ def releases_in(store: ObjectStore) -> list[str]:
 
 
 def history(journal: EnvironmentJournal) -> list[Served]:
-    """Every topology that was wished, oldest first."""
-    journal.refresh()
-    facts = [(entry, ENVIRONMENT_FACT.validate_python(entry.fact)) for entry in journal.entries]
+    """Every topology that was wished, oldest first. It reads the whole ledger."""
+    facts = [(entry, ENVIRONMENT_FACT.validate_python(entry.fact)) for entry in journal.whole()]
     seen = {fact.revision for _, fact in facts if isinstance(fact, Seen)}
     return [
         Served(

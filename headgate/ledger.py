@@ -83,6 +83,24 @@ class Ledger:
         top = self._top(0)
         return self.entries(after=top - 1)[-1] if top else None
 
+    def one(self, seq: int) -> Entry:
+        """One entry, verified by itself only. Raises `Corrupt` when it is not there, or not as it was written."""
+        try:
+            body = self._store.read(key_of(self.name, seq))
+        except Missing:
+            raise self._broken(seq, "is missing") from None
+        try:
+            document = json.loads(body)
+            entry = Entry.parse(document["entry"], where=key_of(self.name, seq))
+            unchanged = stored_form(entry) == body
+        except (ValueError, TypeError, KeyError, Rejected) as error:
+            raise self._broken(seq, "is no entry any more") from error
+        if not unchanged:
+            raise self._broken(seq, "was changed after it was written")
+        if (entry.ledger, entry.seq) != (self.name, seq):
+            raise self._broken(seq, f"is entry {entry.seq} of {entry.ledger}, not of this place")
+        return entry
+
     def append(self, fact: Mapping[str, Any], *, after: Entry | None, actor: str, at: datetime) -> Entry:
         """Add a fact behind `after` (None: as the first).
 
@@ -144,26 +162,9 @@ class Ledger:
     def _read(self, numbers: range) -> list[Entry]:
         """Those entries, each verified by itself. A listing may miss a key, so every number is read by its name."""
         if len(numbers) <= READERS:
-            return [self._one(number) for number in numbers]
+            return [self.one(number) for number in numbers]
         with ThreadPoolExecutor(READERS) as readers:
-            return list(readers.map(self._one, numbers))
-
-    def _one(self, seq: int) -> Entry:
-        try:
-            body = self._store.read(key_of(self.name, seq))
-        except Missing:
-            raise self._broken(seq, "is missing") from None
-        try:
-            document = json.loads(body)
-            entry = Entry.parse(document["entry"], where=key_of(self.name, seq))
-            unchanged = stored_form(entry) == body
-        except (ValueError, TypeError, KeyError, Rejected) as error:
-            raise self._broken(seq, "is no entry any more") from error
-        if not unchanged:
-            raise self._broken(seq, "was changed after it was written")
-        if (entry.ledger, entry.seq) != (self.name, seq):
-            raise self._broken(seq, f"is entry {entry.seq} of {entry.ledger}, not of this place")
-        return entry
+            return list(readers.map(self.one, numbers))
 
     def _broken(self, seq: int, why: str) -> Corrupt:
         return Corrupt(

@@ -52,6 +52,8 @@ COMMANDS = {
     "work": ("deploy", "Run what is started at a Prefect server."),
     "verify": ("prove", "Check every chain of facts and every stored byte."),
     "replay": ("prove", "Derive a release's verdicts again."),
+    "backup": ("backup", "Copy everything that is stored elsewhere, and keep the last 30."),
+    "restore": ("backup", "Fill an empty store from a backup, and prove all of it."),
     "gc": ("prove", "Delete bundles that nothing needs any more."),
 }
 

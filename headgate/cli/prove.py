@@ -7,14 +7,15 @@ from datetime import timedelta
 import click
 
 from headgate.audit import audit, evidence_in, needed
-from headgate.cli.common import environment_option, json_option, say
+from headgate.cli.common import environment_option, json_option, permitted, say
 from headgate.cli.names import release_named
 from headgate.environment import Environment
 from headgate.history import environments_in, releases_in
 from headgate.journal import utc_now
+from headgate.policy import Role
 from headgate.releasing import replay
 from headgate.retention import sweep
-from headgate.stores import open_store
+from headgate.stores.filling import filled_from
 
 
 @click.command("verify")
@@ -31,10 +32,13 @@ def verify_command(release: str | None, environment: Environment, as_json: bool)
     Example:
       headgate verify
     """
-    store = open_store(environment.store)
+    store = permitted(environment, Role.VIEWER, "verify the store")
     if release and release not in releases_in(store):
         release_named(store, release, "verify")  # it knows the nearest one
     found = audit(store, release)
+    if snapshot := filled_from(store):
+        half = f"the restore of snapshot {snapshot} is not over: run `headgate restore` again"
+        found = found.model_copy(update={"problems": (half, *found.problems)})
     lines = [f"{click.style('damaged', fg='red')}  {problem}" for problem in found.problems]
     whole = click.style("whole", fg="green") if not lines else counted(len(lines), "problem")
     lines.append(
@@ -58,8 +62,9 @@ def replay_command(release: str, environment: Environment, as_json: bool) -> int
     Example:
       headgate replay my-model-1.2.0-20260301T120000-4f2a
     """
-    store = open_store(environment.store)
-    release_named(store, release, "replay")
+    store = permitted(environment, Role.VIEWER, "replay releases")
+    asked = release_named(store, release, "replay").state.requested
+    permitted(environment, Role.VIEWER, "replay a release", of=asked.plan.environment if asked else "")
     found = replay(store, release)
     if not found.verdicts:
         text = f"{release} was never judged on live requests: there is no verdict to derive"
@@ -103,7 +108,7 @@ def gc_command(environment: Environment, keep: int, grace_days: float, as_json: 
     Example:
       headgate gc --keep 10
     """
-    store = open_store(environment.store)
+    store = permitted(environment, Role.ADMIN, "delete bundles")
     kept = needed(store, environments_in(store), keep)
     evidence = evidence_in(store)
     swept = sweep(store, kept, blobs=evidence, now=utc_now(), grace=timedelta(days=grace_days))

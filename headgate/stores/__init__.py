@@ -51,6 +51,23 @@ class ObjectStore(Protocol):
         """
 
 
+def folders(store: ObjectStore, prefix: str) -> list[str]:
+    """Names of the folders directly below `prefix` (which ends in `/`), in byte order.
+
+    >>> store = open_store("memory:doctest-folders")
+    >>> for key in ("a/one/1", "a/one/2", "a/one-b/1", "a/two/1", "b/three/1"):
+    ...     store.create(key, b"")
+    >>> folders(store, "a/")
+    ['one-b', 'one', 'two']
+    """
+    found: list[str] = []
+    after = ""
+    while key := next((key for key in store.list(prefix, after=after) if "/" in key.removeprefix(prefix)), None):
+        found.append(key.removeprefix(prefix).partition("/")[0])
+        after = f"{prefix}{found[-1]}0"  # the character after `/`
+    return found
+
+
 def open_store(url: str) -> ObjectStore:
     """The store at `file:///absolute/path`, `s3://bucket/prefix` or `memory:NAME` (one per name in this process).
 

@@ -11,6 +11,8 @@ LONGEST_KEY = 512
 LONGEST_PART = 200
 """Bytes. With a store's own prefix this stays below the limits of S3 (1024 in all) and of file systems (255 a part)."""
 
+FIRST_WRITE = "first-write"
+"""Shows that a store takes writes; it says nothing else."""
 PART = re.compile(r"[A-Za-z0-9_+=@:~-][A-Za-z0-9._+=@:~-]*")
 """Plain ASCII: some file systems fold Unicode forms, and two keys would be one. A leading dot is for a store's own."""
 

@@ -22,12 +22,12 @@ from headgate.planes.local.layout import Gateway, Layout, Supervisor, read_recor
 from headgate.planes.local.processes import Identity
 from headgate.planes.local.servers import DRAIN_SECONDS, Servers
 from headgate.stores import open_store
+from headgate.stores.filling import refuse_half_filled
+from headgate.stores.keys import FIRST_WRITE
 from headgate.values import Value
 
 SUPERVISOR = "headgate.planes.local.supervisor"
 """Module that is run; never imported here, because it loads a server."""
-FIRST_WRITE = "first-write"
-"""Key that shows that a store takes writes; it says nothing else."""
 UP_SECONDS = 60.0
 """A busy machine may take a while to import and to start the gateway."""
 
@@ -198,10 +198,14 @@ def wait_until_ready(environment: Environment, layout: Layout) -> None:
 def write_once(environment: Environment) -> None:
     """A store's first write makes what is missing and refuses a server that lets two writers win: find that out now.
 
-    Raises `Rejected`. A store that does not answer just now is no reason not to supervise what runs.
+    Raises `Rejected`, also for a half restored store. One that does not answer just now is no reason not to supervise
+    what runs.
     """
+    store = open_store(environment.store)
     with contextlib.suppress(Conflict, Unavailable):
-        open_store(environment.store).create(FIRST_WRITE, b"1")
+        store.create(FIRST_WRITE, b"1")
+    with contextlib.suppress(Unavailable):
+        refuse_half_filled(store)
 
 
 def refuse_taken_port(environment: Environment, layout: Layout) -> None:
