@@ -24,6 +24,7 @@ from headgate.lifecycle import (
     FACT,
     Aborted,
     Approved,
+    Awaited,
     Began,
     Checked,
     CheckResult,
@@ -39,11 +40,15 @@ from headgate.lifecycle import (
     Passed,
     Paused,
     Release,
+    Released,
     Requested,
     Resumed,
+    Slept,
     Staged,
+    Weighed,
 )
 from headgate.releasing import progress_file
+from headgate.report.approvers import tell_weight, tell_word
 from headgate.stores import ObjectStore, open_store
 from headgate.walk import Act, may_take_traffic
 
@@ -51,6 +56,7 @@ PAUSE_SECONDS = 0.5
 MOST_DETAILS = 5
 QUIET_SECONDS = 10
 """Without a terminal, something is said at least this often."""
+GOOD, BAD, NOTE = (click.style(sign, fg=colour) for sign, colour in (("ok", "green"), ("no", "red"), ("..", "cyan")))
 
 
 class Follower(threading.Thread):
@@ -192,36 +198,50 @@ def progress_line(seen: dict[str, Any]) -> str:
 
 def told(fact: Fact) -> str:
     """One line for a person, or nothing for a fact that only machines need."""
-    good, bad, note = (
-        click.style(sign, fg=colour) for sign, colour in (("ok", "green"), ("no", "red"), ("..", "cyan"))
-    )
     match fact:
         case Requested():
-            return f"{note} {fact.intent} of {fact.model} {fact.version} to {fact.plan.environment}"
+            return f"{NOTE} {fact.intent} of {fact.model} {fact.version} to {fact.plan.environment}"
         case Entered():
-            return f"{note} taken up again, attempt {fact.attempt}" if fact.attempt > 1 else ""
+            return f"{NOTE} taken up again, attempt {fact.attempt}" if fact.attempt > 1 else ""
         case Compiled():
             first = "" if fact.stable else "; nothing serves yet"
             differs = f"; a second build differs in {', '.join(fact.differs)}" if fact.differs else ""
-            return f"{good} compiled {fact.bundle[:19]}{first}{differs}"
+            return f"{GOOD} compiled {fact.bundle[:19]}{first}{differs}"
         case Checked():
-            return check_line(fact.result, good if fact.result.passed else bad)
+            return check_line(fact.result, GOOD if fact.result.passed else BAD)
         case Staged():
-            return f"{good} staged: {fact.summary}"
+            return f"{GOOD} staged: {fact.summary}"
         case Began():
             share = f"{fact.weight:.0%} of live requests" if fact.weight else f"copies of {fact.mirror:.0%}"
-            return f"{note} {fact.step}: the candidate gets {share}"
+            return f"{NOTE} {fact.step}: the candidate gets {share}"
         case Passed():
-            return f"{good} {fact.step}: passed"
+            return f"{GOOD} {fact.step}: passed"
         case Judged():
-            return f"{note} {fact.step}: {fact.verdict.answer}: {fact.verdict.reason}"
-        case Approved() | Declined() | Paused() | Resumed() | Aborted():
-            said = getattr(fact, "reason", "") or getattr(fact, "note", "")
-            return f"{note} {fact.kind} by a person" + (f": {said}" if said else "")
+            return f"{NOTE} {fact.step}: {fact.verdict.answer}: {fact.verdict.reason}"
         case Decided() | Overruled():
-            return f"{note} decided: {fact.outcome}"
+            return f"{NOTE} decided: {fact.outcome}"
         case Concluded():
-            return f"{good} concluded: {fact.outcome}, confirmed by a probe" if fact.revision else ""
+            return f"{GOOD} concluded: {fact.outcome}, confirmed by a probe" if fact.revision else ""
+    return told_between(fact)
+
+
+def told_between(fact: Fact) -> str:
+    """The same for what people say and for what is waited for."""
+    match fact:
+        case Awaited():
+            return f"{NOTE} waits for an approver, before {fact.stop}"
+        case Approved() | Declined():
+            return f"{NOTE} {tell_word(fact)}"
+        case Weighed():
+            return f"{GOOD if fact.counts else BAD} {tell_weight(fact)}"
+        case Paused() | Aborted():
+            return f"{NOTE} {fact.kind} by a person" + (f": {fact.reason}" if fact.reason else "")
+        case Resumed():
+            return f"{NOTE} resumed by a person"
+        case Slept():
+            return f"{NOTE} asleep until {fact.until:%Y-%m-%d %H:%M:%S}: {fact.why}"
+        case Released():
+            return f"{BAD if fact.harmed else GOOD} probation over: {fact.reason}"
         case _:
             return ""
 

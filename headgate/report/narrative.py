@@ -11,6 +11,7 @@ from headgate.gates import Question, Verdict
 from headgate.ledger import Entry
 from headgate.lifecycle import FACT, Checked, CheckResult, Intent, Judged, Outcome, Phase, release_of
 from headgate.plan import Plan
+from headgate.report.approvers import Spoken, spoken_in
 from headgate.report.series import Durations, EvidencePoint, Total, Traffic, VariantName, bucketed, thinned, totals
 from headgate.report.telling import tell
 from headgate.report.walk import Dated, Stop, planned, utc, walk_of
@@ -95,6 +96,8 @@ class Story(Value):
     """What part of alpha each gate has, as it was judged: gates that no step can feed have none."""
     late: int = 0
     """Log lines that came after their block was closed; counted, never judged."""
+    spoken: tuple[Spoken, ...] = ()
+    """What approvers said."""
     ledger: tuple[LedgerLine, ...] = ()
 
     @property
@@ -172,6 +175,7 @@ def story(
         durations=tuple(durations),
         shares=(state.verdict.question.gates if state.verdict else state.requested.plan.gates).shares,
         late=sum(fact.late for fact in state.observed),
+        spoken=spoken_in(dated),
         ledger=tuple(
             LedgerLine(
                 seq=entry.seq, at=entry.at, actor=entry.actor, kind=fact.kind, text=tell(fact), digest=entry.digest

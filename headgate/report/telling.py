@@ -29,6 +29,7 @@ from headgate.lifecycle import (
     Staged,
     Weighed,
 )
+from headgate.report.approvers import tell_weight, tell_word
 from headgate.report.words import moment, percent, plural, short
 
 
@@ -53,22 +54,36 @@ def tell(fact: Fact) -> str:
             return f"{fact.outcome}: {fact.reason}"
         case Concluded():
             return f"{fact.outcome}; " + (f"{short(fact.serving)} serves" if fact.serving else "nothing serves")
-        case Approved():
-            return f"bundle {short(fact.bundle)}" + (f": {fact.note}" if fact.note else "")
-        case Declined() | Aborted() | Paused():
-            return fact.reason or "no reason given"
-        case Resumed():
-            return "goes on"
+        case Slept() | Awaited() | Released():
+            return tell_wait(fact)
+        case Approved() | Declined() | Weighed() | Aborted() | Paused() | Resumed():
+            return tell_person(fact)
+        case Reported():
+            return f"page {fact.page}"
+
+
+def tell_wait(fact: Slept | Awaited | Released) -> str:
+    """What is waited for, or no more, in one line."""
+    match fact:
         case Slept():
             return f"until {moment(fact.until)}: {fact.why}"
         case Awaited():
             return f"an approver, before {fact.stop}"
-        case Weighed():
-            return f"entry {fact.entry} {'counts' if fact.counts else 'does not count'}: {fact.reason}"
         case Released():
             return fact.reason
-        case Reported():
-            return f"page {fact.page}"
+
+
+def tell_person(fact: Approved | Declined | Weighed | Aborted | Paused | Resumed) -> str:
+    """What a person said, or what it weighs, in one line."""
+    match fact:
+        case Approved() | Declined():
+            return f"bundle {short(fact.bundle)} {tell_word(fact)}"
+        case Weighed():
+            return tell_weight(fact)
+        case Aborted() | Paused():
+            return fact.reason or "no reason given"
+        case Resumed():
+            return "goes on"
 
 
 def tell_check(result: CheckResult) -> str:
