@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from headgate.bundle import describe
+from headgate.environment import Environment
 from headgate.errors import Rejected
+from headgate.manifest import read_manifest
 from headgate.plan import Plan, Strategy
+from headgate.policies import policy_of
+from headgate.stores import ObjectStore, open_store
+from headgate.tightening import plan_for
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 """A key that TOML takes without quotes."""
@@ -41,6 +47,25 @@ def plan_from(
     document = document_from(plan_file, strategy, settings)
     where = f"the plan ({plan_file})" if plan_file else "the plan"
     return Plan.parse({**document, "model": model, "environment": environment}, where=where)
+
+
+def plan_under(
+    environment: Environment, model: str, plan_file: Path | None, strategy: str | None, settings: tuple[str, ...]
+) -> Plan:
+    """The same over what the environment and the model insist on: the plan that a release would have.
+
+    Raises `Rejected` for every key that would loosen it.
+    """
+    store = open_store(environment.store)
+    document = {**document_from(plan_file, strategy, settings), "model": model, "environment": environment.name}
+    return plan_for(policy_of(store, environment.name), demands_of(store, model), document)
+
+
+def demands_of(store: ObjectStore, model: str) -> Mapping[str, Any]:
+    """What a model folder or a bundle insists on; nothing for what is only a name."""
+    if model.startswith("sha256:"):
+        return describe(store, model).manifest.release
+    return read_manifest(Path(model)).release if Path(model).is_dir() else {}
 
 
 def document_from(plan_file: Path | None, strategy: str | None, settings: tuple[str, ...]) -> dict[str, Any]:

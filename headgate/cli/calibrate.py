@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from headgate.cli.asking import plan_from, plan_options
-from headgate.cli.common import actor, environment_option, json_option, say, table
+from headgate.cli.asking import plan_options, plan_under
+from headgate.cli.common import actor, environment_option, json_option, permitted, say, table
 from headgate.cli.names import model_named, release_named
 from headgate.environment import Environment
 from headgate.errors import Rejected
 from headgate.evidence.dispersion import BLOCK_SECONDS, MIN_BLOCKS
 from headgate.gates import Calibration
 from headgate.journal import EnvironmentJournal, utc_now
+from headgate.policy import Role
 from headgate.serving import Calibrated
-from headgate.stores import open_store
 
 if TYPE_CHECKING:  # numpy and the flow of a release take their time, and `--help` needs neither
     from headgate.calibration.reading import Reading
@@ -100,9 +100,9 @@ def calibrate_command(
     from headgate.calibration.measuring import Options, measure
     from headgate.calibration.reading import past, read
 
-    store = open_store(environment.store)
+    store = permitted(environment, Role.OPERATOR, "calibrate")
     model = model_named(store, environment, model)
-    plan = plan_from(model, environment.name, plan_file, strategy, settings)
+    plan = plan_under(environment, model, plan_file, strategy, settings)
     for release in releases:
         release_named(store, release, "calibrate")
     pasts = [past(store, release, model=model, environment=environment.name) for release in dict.fromkeys(releases)]

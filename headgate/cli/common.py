@@ -14,6 +14,9 @@ from pydantic import ValidationError
 from headgate.cli.colour import coloured
 from headgate.environment import Environment
 from headgate.errors import Rejected
+from headgate.policies import policy_of
+from headgate.policy import Role, permit
+from headgate.stores import ObjectStore, open_store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +58,20 @@ def actor() -> str:
         return os.environ.get("HEADGATE_ACTOR") or getpass.getuser()
     except (KeyError, OSError):  # a container may know no name for its user
         return f"uid {os.getuid()}"
+
+
+def permitted(environment: Environment, role: Role, act: str, *, of: str = "") -> ObjectStore:
+    """The environment's store, for whoever may act there as `role`. Raises `Rejected` for everybody else.
+
+    Args:
+        environment: where.
+        role: what it takes.
+        act: what shall be done.
+        of: name of the environment whose policy counts, where that is another one of the same store.
+    """
+    store = open_store(environment.store)
+    permit(policy_of(store, of or environment.name), actor(), role, act)
+    return store
 
 
 def say(document: Any, text: str, *, as_json: bool) -> None:

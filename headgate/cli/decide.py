@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import click
 
-from headgate.cli.common import F, actor, environment_option, json_option, say
+from headgate.cli.common import F, actor, environment_option, json_option, permitted, say
 from headgate.cli.names import release_named
 from headgate.cli.progress import told
 from headgate.environment import Environment
 from headgate.errors import Conflict, Missing, Rejected
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import FACT, Fact, Paused, Resumed
+from headgate.policy import Role
 from headgate.releasing.approvals import Opinion, approve, decline, hand_in, parted, to_sign
 from headgate.releasing.restore import end
 from headgate.stores import open_store
@@ -175,7 +176,7 @@ def pause_command(release: str, environment: Environment, reason: str, as_json: 
     Example:
       headgate pause my-model-1.2.0-20260301T120000-4f2a --reason "looking at the residuals"
     """
-    record(open_release(environment, release), Paused(reason=reason), as_json=as_json)
+    record(steered(environment, release, "pause a release"), Paused(reason=reason), as_json=as_json)
 
 
 @click.command("resume")
@@ -189,7 +190,7 @@ def resume_command(release: str, environment: Environment, as_json: bool) -> Non
     Example:
       headgate resume my-model-1.2.0-20260301T120000-4f2a
     """
-    record(open_release(environment, release), Resumed(), as_json=as_json)
+    record(steered(environment, release, "resume a release"), Resumed(), as_json=as_json)
 
 
 @click.command("abort")
@@ -209,7 +210,7 @@ def abort_command(release: str, environment: Environment, reason: str, as_json: 
     from headgate.cli.release import follow
     from headgate.releasing import Ending
 
-    journal = open_release(environment, release)
+    journal = steered(environment, release, "abort a release")
     end(journal, reason)
     requested = journal.state.requested
     assert requested, "an open release was asked for"
@@ -229,6 +230,14 @@ def open_release(environment: Environment, release: str) -> ReleaseJournal:
     state = journal.state
     if state.concluded:
         raise Conflict(f"release {release} has ended: {state.concluded.outcome}", "it cannot be changed any more")
+    return journal
+
+
+def steered(environment: Environment, release: str, act: str) -> ReleaseJournal:
+    """The journal of an open release, for whoever may move traffic in the environment that it is released to."""
+    journal = open_release(environment, release)
+    asked = journal.state.requested
+    permitted(environment, Role.OPERATOR, act, of=asked.plan.environment if asked else "")
     return journal
 
 

@@ -27,6 +27,7 @@ With --json, exactly one JSON document is printed, also for an error: {"error", 
 
 COMMANDS = {
     "init": ("folder", "Write a commented model folder that works."),
+    "environment": ("policy", "Say what an environment insists on, and who may do what."),
     "up": ("environment", "Run an environment on this machine."),
     "down": ("environment", "Stop an environment on this machine."),
     "logs": ("environment", "Show what an environment says it does."),

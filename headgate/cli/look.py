@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from headgate.cli.common import environment_option, json_option, say, short, table
+from headgate.cli.common import environment_option, json_option, permitted, say, short, table
 from headgate.cli.names import DIGEST, bundle_named, model_named, nothing_released, release_named
 from headgate.cli.progress import checks_ahead, last_look, told, under_way
 from headgate.environment import Environment
@@ -18,6 +18,7 @@ from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import FACT, Judged
 from headgate.plan import Plan
 from headgate.planes import open_plane
+from headgate.policy import Role
 from headgate.report import guards_of, others, rulings
 from headgate.stores import ObjectStore, open_store
 
@@ -38,10 +39,10 @@ def status_command(release: str | None, environment: Environment, as_json: bool)
     Example:
       headgate status
     """
-    store = open_store(environment.store)
     if release:
-        show_release(store, release, as_json=as_json)
+        show_release(environment, release, as_json=as_json)
         return
+    store = permitted(environment, Role.VIEWER, "see what serves")
     documents = [model_status(store, environment, model) for model in models_in(store, environment.name)]
     if not documents:
         text = nothing_released(store, environment)
@@ -129,7 +130,7 @@ def history_command(model: str | None, environment: Environment, moment: str | N
       headgate history my-model
       headgate history --at 2026-03-01T12:00
     """
-    store = open_store(environment.store)
+    store = permitted(environment, Role.VIEWER, "see what served")
     time = time_of(moment) if moment else None
     models = [model_named(store, environment, model)] if model else models_in(store, environment.name)
     if not models:
@@ -206,8 +207,8 @@ def show_command(name: str, environment: Environment, report: Path | None, as_js
       headgate show my-model-1.2.0-20260301T120000-4f2a --report page.html
       headgate show my-model@1.2.0
     """
-    store = open_store(environment.store)
     if "@" in name or DIGEST.fullmatch(name):
+        store = permitted(environment, Role.VIEWER, "see bundles")
         if report:
             raise Rejected(f"{name} is a bundle, and has no report", "--report goes with a release's id")
         bundle = bundle_named(store, name)
@@ -220,13 +221,16 @@ def show_command(name: str, environment: Environment, report: Path | None, as_js
         )
         say(bundle.model_dump(mode="json", by_alias=True), text, as_json=as_json)
         return
-    show_release(store, name, as_json=as_json, report=report)
+    show_release(environment, name, as_json=as_json, report=report)
 
 
-def show_release(store: ObjectStore, release: str, *, as_json: bool, report: Path | None = None) -> None:
+def show_release(environment: Environment, release: str, *, as_json: bool, report: Path | None = None) -> None:
     """Every fact of one release, and where its page is."""
+    store = open_store(environment.store)
     journal = release_named(store, release, "show")
     state = journal.state
+    if state.requested:
+        permitted(environment, Role.VIEWER, "see a release", of=state.requested.plan.environment)
     if report:
         if state.reported is None:
             raise Missing(f"release {release} has no report yet", "it is written when the release has ended")
@@ -292,7 +296,7 @@ def compare_command(one: str, other: str, environment: Environment, as_json: boo
     Example:
       headgate compare my-model@1.1.0 my-model@1.2.0
     """
-    store = open_store(environment.store)
+    store = permitted(environment, Role.VIEWER, "compare bundles")
     first, second = bundle_named(store, one), bundle_named(store, other)
     found = differences(first, second)
     scores = {digest: scores_of(store, digest) for digest in (first.digest, second.digest)}

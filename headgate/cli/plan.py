@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from headgate.cli.asking import plan_from, plan_options
-from headgate.cli.common import environment_option, json_option, say, table
+from headgate.cli.asking import plan_options, plan_under
+from headgate.cli.common import environment_option, json_option, permitted, say, table
 from headgate.cli.names import DIGEST, candidate_named
 from headgate.environment import Environment
 from headgate.errors import Rejected
@@ -17,6 +17,7 @@ from headgate.gates import Calibration
 from headgate.journal import EnvironmentJournal, utc_now
 from headgate.plan import Plan
 from headgate.planning import LIKELY, Forecast, StepForecast, Traffic, forecast, hardest, refuse_undecidable, span
+from headgate.policy import Role
 from headgate.stores import open_store
 from headgate.telemetry.recent import Recent, recent
 
@@ -67,8 +68,9 @@ def plan_command(
       headgate plan my-model --plan plan.toml --set gates.errors.difference_margin=0.01
       headgate plan --rate 100 --errors 0.01 --json
     """
-    name = name_of(model, environment) if model else ""
-    plan = plan_from(model or "any", environment.name, plan_file, strategy, settings)
+    permitted(environment, Role.VIEWER, "see what a release needs")
+    wanted, name = named(model, environment) if model else ("any", "")
+    plan = plan_under(environment, wanted, plan_file, strategy, settings)
     given = {"rate": rate, "errors": errors, "invalid": invalid}
     traffic, source = measured(name, environment, {key: value for key, value in given.items() if value is not None})
     calibration = known_calibration(name, environment)
@@ -108,11 +110,11 @@ def doubt(plan: Plan, model: str, environment: Environment) -> str:
     return ""
 
 
-def name_of(model: str, environment: Environment) -> str:
-    """The name under which requests for `model` are logged."""
+def named(model: str, environment: Environment) -> tuple[str, str]:
+    """What a plan shall say for `model`, and the name under which requests for it are logged."""
     if Path(model).is_dir() or "@" in model or DIGEST.fullmatch(model):
-        return candidate_named(open_store(environment.store), model)[1]
-    return model
+        return candidate_named(open_store(environment.store), model)
+    return model, model
 
 
 def measured(model: str, environment: Environment, given: dict[str, float]) -> tuple[Traffic, str]:

@@ -15,6 +15,7 @@ from headgate.journal import utc_now
 from headgate.policy import Role
 from headgate.releasing import replay
 from headgate.retention import sweep
+from headgate.stores import open_store
 from headgate.stores.filling import filled_from
 
 
@@ -62,7 +63,7 @@ def replay_command(release: str, environment: Environment, as_json: bool) -> int
     Example:
       headgate replay my-model-1.2.0-20260301T120000-4f2a
     """
-    store = permitted(environment, Role.VIEWER, "replay releases")
+    store = open_store(environment.store)
     asked = release_named(store, release, "replay").state.requested
     permitted(environment, Role.VIEWER, "replay a release", of=asked.plan.environment if asked else "")
     found = replay(store, release)

@@ -13,8 +13,8 @@ from types import FrameType
 
 import click
 
-from headgate.cli.asking import plan_from, plan_options
-from headgate.cli.common import actor, environment_option, json_option, say
+from headgate.cli.asking import plan_options, plan_under
+from headgate.cli.common import actor, environment_option, json_option, permitted, say
 from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
 from headgate.cli.plan import doubt
 from headgate.cli.progress import Follower, entered_here
@@ -23,6 +23,7 @@ from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected
 from headgate.lifecycle import Outcome
 from headgate.plan import Plan
+from headgate.policy import Role
 from headgate.releasing import Ending
 from headgate.stores import ObjectStore, open_store
 from headgate.strategies import refuse_unfit
@@ -81,9 +82,9 @@ def release_command(
       headgate release my-model --plan plan.toml --wait 3600 --json
       headgate release my-model@1.2.0 --environment production     # the very bytes that staging had
     """
-    store = open_store(environment.store)
+    store = permitted(environment, Role.OPERATOR, "release")
     wanted, name = candidate_named(store, model)
-    plan = plan_from(wanted, environment.name, plan_file, strategy, settings)
+    plan = plan_under(environment, wanted, plan_file, strategy, settings)
     if tag:  # the bundle comes first: what is released is what the tag was held to
         refuse_unfit(plan)
         found = stored(store, model, tag=tag, accept_pickle=plan.accept_pickle)
@@ -115,7 +116,8 @@ def adopt_command(model: str, environment: Environment, as_json: bool) -> int:
     Example:
       headgate adopt my-model
     """
-    wanted, name = candidate_named(open_store(environment.store), model)
+    store = permitted(environment, Role.ADMIN, "adopt a model, which asks no check and no gate,")
+    wanted, name = candidate_named(store, model)
     plan = Plan(model=wanted, environment=environment.name, accept_pickle=True, probation_seconds=0)
 
     def run() -> Ending:
@@ -145,7 +147,7 @@ def rollback_command(model: str, environment: Environment, to: str, reason: str,
       headgate rollback my-model --reason "wrong currency"
       headgate rollback my-model --to 1.2.0 --reason "wrong currency"
     """
-    store = open_store(environment.store)
+    store = permitted(environment, Role.OPERATOR, "roll back")
     model_named(store, environment, model)
     digest = digest_of_target(store, model, to) if to else ""
 
