@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import click
@@ -10,12 +11,14 @@ from headgate.audit import audit, evidence_in, needed
 from headgate.cli.common import environment_option, json_option, permitted, say
 from headgate.cli.names import release_named
 from headgate.environment import Environment
+from headgate.errors import Corrupt
 from headgate.history import environments_in, releases_in
 from headgate.journal import utc_now
 from headgate.policy import Role
 from headgate.releasing import replay
+from headgate.releasing.weighing import disproved
 from headgate.retention import sweep
-from headgate.stores import open_store
+from headgate.stores import ObjectStore, open_store
 from headgate.stores.filling import filled_from
 
 
@@ -24,7 +27,9 @@ from headgate.stores.filling import filled_from
 @environment_option
 @json_option
 def verify_command(release: str | None, environment: Environment, as_json: bool) -> int:
-    """Walk every ledger's chain and hash every stored blob; with RELEASE, what that one names.
+    """Walk every ledger's chain, hash every stored blob, verify every approval; with RELEASE, what that one names.
+
+    An approval is held to the policy that was in force when it was let count, and its signature to the keys of then.
 
     Use it after trouble with the store, and from time to time. Leaves with 1 when something is not what it was when it
     was written.
@@ -40,6 +45,8 @@ def verify_command(release: str | None, environment: Environment, as_json: bool)
     if snapshot := filled_from(store):
         half = f"the restore of snapshot {snapshot} is not over: run `headgate restore` again"
         found = found.model_copy(update={"problems": (half, *found.problems)})
+    unproven = unfounded(store, [release] if release else releases_in(store))
+    found = found.model_copy(update={"problems": (*found.problems, *unproven)})
     lines = [f"{click.style('damaged', fg='red')}  {problem}" for problem in found.problems]
     whole = click.style("whole", fg="green") if not lines else counted(len(lines), "problem")
     lines.append(
@@ -47,6 +54,15 @@ def verify_command(release: str | None, environment: Environment, as_json: bool)
     )
     say(found.model_dump(mode="json"), "\n".join(lines), as_json=as_json)
     return 1 if found.problems else 0
+
+
+def unfounded(store: ObjectStore, releases: list[str]) -> list[str]:
+    """What of the approvals of some releases does not hold; that a chain is broken is told elsewhere."""
+    problems: list[str] = []
+    for release in releases:
+        with suppress(Corrupt):
+            problems += disproved(store, release)
+    return problems
 
 
 @click.command("replay")
