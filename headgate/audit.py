@@ -16,6 +16,7 @@ from headgate.history import history, models_in, releases_in
 from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger
 from headgate.ledger import Entry, Ledger
 from headgate.lifecycle import Observed
+from headgate.policies import disputed
 from headgate.serving import ENVIRONMENT_FACT, Serving
 from headgate.stores import ObjectStore
 from headgate.topology import Digest
@@ -54,6 +55,7 @@ def audit(store: ObjectStore, release: str | None = None) -> Audit:
             continue
         entries += len(found)
         problems += disagreeing(store, found, kept.get(name, ()))
+        problems += disputed(store, name)
         if release and not found:
             raise Missing(f"no release {release}", "list them with `headgate history`")
     keys = blobs_of(store, release) if release and not problems else set() if release else set(store.list(BLOBS))

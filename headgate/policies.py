@@ -22,6 +22,7 @@ from headgate.tightening import plan_for
 from headgate.topology import Digest
 from headgate.values import Value, canonical
 
+FOLDER = "policies/"
 NAMESPACE = "headgate-policy"
 """What a change of policy is signed for (`ssh-keygen -Y sign -n`)."""
 TRIES = 20
@@ -50,12 +51,12 @@ class Change(Value):
 
 def policy_ledger(environment: str) -> str:
     """Name of the ledger of an environment's policies."""
-    return f"policies/{environment}"
+    return FOLDER + environment
 
 
 def environments_with_policy(store: ObjectStore) -> list[str]:
     """Names of the environments to which a policy was applied."""
-    return list(dict.fromkeys(key.split("/")[1] for key in store.list("policies/")))
+    return list(dict.fromkeys(key.split("/")[1] for key in store.list(FOLDER)))
 
 
 def policy_of(store: ObjectStore, environment: str, at: datetime | None = None) -> Policy:
@@ -84,6 +85,17 @@ def changes(store: ObjectStore, environment: str) -> list[Change]:
             Change(seq=entry.seq, at=entry.at, by=entry.actor, policy=fact.policy, proof=fact.proof, refused=refused)
         )
     return made
+
+
+def disputed(store: ObjectStore, ledger: str) -> list[str]:
+    """Every entry of a ledger that would change a policy and may not: somebody wrote to the store past this program."""
+    if not ledger.startswith(FOLDER):
+        return []
+    return [
+        f"{ledger} entry {change.seq} by {change.by} changes no policy: {change.refused}"
+        for change in changes(store, ledger.removeprefix(FOLDER))
+        if change.refused
+    ]
 
 
 def apply_policy(

@@ -146,7 +146,7 @@ def list_command(as_json: bool) -> None:
         (
             name,
             policies[name].after or "-",
-            str(policies[name].plan.get("strategy", "any")),
+            ", ".join(policies[name].strategies) or str(policies[name].plan.get("strategy", "any")),
             ", ".join(policies[name].proof),
             str(mine[name]) if policies[name].roles else "no roles",
             f"{made[name][-1].at:%Y-%m-%d %H:%M} by {made[name][-1].by}" if made[name] else "no policy",
@@ -186,4 +186,16 @@ def flat(policy: Policy) -> dict[str, str]:
         document["allowed_signers"] = [
             f"{line.split()[0]} ...{key[-12:]}" for line, key in zip(lines, keys, strict=True)
         ]
-    return {key: str(value) for key, value in leaves(document)}
+    return {key: str(value) for key, value in leaves(in_lines(document))}
+
+
+def in_lines(document: Any) -> Any:
+    """The same with every list of words as one text.
+
+    >>> in_lines({"roles": {"viewer": ["ada", "bo"]}, "schedule": [{"percent": 5}]})
+    {'roles': {'viewer': 'ada, bo'}, 'schedule': [{'percent': 5}]}
+    """
+    if isinstance(document, dict):
+        return {key: in_lines(value) for key, value in document.items()}
+    words = isinstance(document, list) and all(isinstance(value, str) for value in document)
+    return ", ".join(document) if words else document
