@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
-from headgate.gates import Answer, Calibration, Question, Verdict
+from headgate.gates import Answer, Calibration, ProbationQuestion, Question, Verdict
 from headgate.plan import Plan
 from headgate.topology import Digest
 from headgate.values import Value
@@ -271,6 +271,15 @@ class Aborted(Value):
     reason: str
 
 
+class Watched(Value):
+    """What the judge of a probation said, from all evidence up to `watermark`: what serves, held to what stable was."""
+
+    kind: Literal["watched"] = "watched"
+    question: ProbationQuestion
+    verdict: Verdict
+    watermark: datetime
+
+
 class Released(Value):
     """Its probation is over: from here on nobody judges what it put into service."""
 
@@ -308,6 +317,7 @@ Fact = Annotated[
     | Paused
     | Resumed
     | Aborted
+    | Watched
     | Released
     | Reported
     | Awaited,
@@ -358,6 +368,8 @@ class Release(Value):
     decided: Decided | None = None
     concluded: Concluded | None = None
     reported: Reported | None = None
+    watched: Watched | None = None
+    """The newest verdict of its probation."""
     released: Released | None = None
     """How its probation ended."""
 
@@ -446,6 +458,7 @@ FIRST_STANDS: dict[type[Value], str] = {
 LAST_STANDS: dict[type[Value], str] = {
     Staged: "staged",
     Slept: "asleep",
+    Watched: "watched",
     Reported: "reported",
 }
 """Facts whose newest replaces the ones before."""

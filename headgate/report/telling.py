@@ -27,6 +27,7 @@ from headgate.lifecycle import (
     Resumed,
     Slept,
     Staged,
+    Watched,
     Weighed,
 )
 from headgate.report.approvers import tell_weight, tell_word
@@ -54,7 +55,7 @@ def tell(fact: Fact) -> str:
             return f"{fact.outcome}: {fact.reason}"
         case Concluded():
             return f"{fact.outcome}; " + (f"{short(fact.serving)} serves" if fact.serving else "nothing serves")
-        case Slept() | Awaited() | Released():
+        case Slept() | Awaited() | Watched() | Released():
             return tell_wait(fact)
         case Approved() | Declined() | Weighed() | Aborted() | Paused() | Resumed():
             return tell_person(fact)
@@ -62,13 +63,15 @@ def tell(fact: Fact) -> str:
             return f"page {fact.page}"
 
 
-def tell_wait(fact: Slept | Awaited | Released) -> str:
+def tell_wait(fact: Slept | Awaited | Watched | Released) -> str:
     """What is waited for, or no more, in one line."""
     match fact:
         case Slept():
             return f"until {moment(fact.until)}: {fact.why}"
         case Awaited():
             return f"an approver, before {fact.stop}"
+        case Watched():
+            return f"probation: {fact.verdict.answer}: {fact.verdict.reason}"
         case Released():
             return fact.reason
 
