@@ -81,6 +81,10 @@ EnvironmentFact = Annotated[
 ENVIRONMENT_FACT: TypeAdapter[EnvironmentFact] = TypeAdapter(EnvironmentFact)
 
 
+PROMOTED = 3
+"""Promotions that are remembered: a release comes rarely, and a sweep every minute."""
+
+
 class Serving(Value):
     """What one environment does for one model: what its facts add up to."""
 
@@ -95,6 +99,9 @@ class Serving(Value):
     """Who wished it."""
     seen: int = 0
     """The last revision that was seen to serve."""
+    promoted: tuple[str, ...] = ()
+    """The last releases that kept the bundle before theirs warm: they are on probation until their ledgers say that
+    they were released."""
     quarantined: dict[str, str] = {}
     """Bundle digest to reason."""
     calibration: Calibration = Calibration()
@@ -114,7 +121,8 @@ class Serving(Value):
             case Alarmed():
                 return self
             case Wished():
-                return self.model_copy(update={"revision": seq, "topology": fact.topology, "because": fact.because})
+                wish = {"revision": seq, "topology": fact.topology, "because": fact.because}
+                return self.model_copy(update={**wish, "promoted": self._promoted_with(fact)})
             case Seen():
                 return self.model_copy(update={"seen": max(self.seen, fact.revision)})
             case Quarantined():
@@ -124,3 +132,10 @@ class Serving(Value):
 
     def _queue_without(self, release: str) -> tuple[str, ...]:
         return tuple(waiting for waiting in self.queue if waiting != release)
+
+    def _promoted_with(self, fact: Wished) -> tuple[str, ...]:
+        """The last promotions, one more if the wish is one."""
+        if fact.topology is None or fact.topology.standby is None:
+            return self.promoted
+        others = [release for release in self.promoted if release != fact.because]
+        return (*others, fact.because)[-PROMOTED:]

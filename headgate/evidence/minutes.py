@@ -21,8 +21,9 @@ from headgate.evidence import STABLE, Cell, Evidence, Observation
 from headgate.evidence.detector import BATCH_SECONDS, DAY_SECONDS
 from headgate.evidence.marks import CAP, UNKNOWN, Mark, hash_of, mark_of
 
-RISK, HIT = "risk:", "hit:"
-"""How the names of counters begin: units at risk of an event, and units that it happened to."""
+RISK, HIT = "risk:", "hits:"
+"""How the names of counters begin: units at risk of an event, and units that it happened to. They are none of those
+that a release is judged by, which counts other units."""
 
 
 @dataclass(slots=True)
