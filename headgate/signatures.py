@@ -100,7 +100,7 @@ def unsigned(said: str, namespace: str) -> str:
         return "the signature is of another text: what was signed is not what stands here"
     if "namespace does not match" in said:
         return f"the signature was made for another purpose; it must be made with `-n {namespace}`"
-    return f"this is no SSH signature: {last_line(said)}"
+    return f"this is no signature that can be verified: {last_line(said)}"
 
 
 def unknown_signer(principal: str, key: str, owners: list[str], said: str) -> str:
