@@ -7,6 +7,7 @@ import secrets
 import socket
 from pathlib import Path
 
+from headgate import clock
 from headgate.build import source_digest
 from headgate.bundle import describe
 from headgate.environment import Environment
@@ -20,6 +21,10 @@ from headgate.serving import Serving
 from headgate.stores import ObjectStore, open_store
 from headgate.strategies import refuse_unfit
 from headgate.topology import Digest
+
+UNWRITTEN_SECONDS = 5.0
+"""Between a claim and the request lies one write: after so long, whoever claimed has died."""
+PAUSE_SECONDS = 0.2
 
 
 def begin(
@@ -52,6 +57,7 @@ def begin(
         plan=plan, source=source, model=model, version=version, intent=intent, joint=joint, reason=reason
     )
     serving = EnvironmentJournal(store, environment.name, model, actor)
+    clear_unwritten(serving)
     state = serving.refresh()
     if intent is Intent.ADOPTION and state.topology and not state.claim:
         raise Conflict(
@@ -88,6 +94,27 @@ def take_place(serving: EnvironmentJournal, release: str, *, queue: bool, ahead:
                 f"repeat its plan to take it up, {conflict.hint}, or ask with `overlap = queue` or `supersede`",
             ) from conflict
         serving.queue(release)
+
+
+def clear_unwritten(serving: EnvironmentJournal) -> None:
+    """Give back what was claimed, or queued for, by a process that died before it wrote down what it wanted."""
+    state = serving.refresh()
+    claimed = [state.claim.release] if state.claim and state.claim.attempt == 0 else []
+    for release in (*claimed, *state.queue[:1]):
+        journal = ReleaseJournal(serving.store, release, serving.actor)
+        until = clock.elapsed() + UNWRITTEN_SECONDS
+        while not journal.refresh().requested and clock.elapsed() < until:
+            clock.sleep(PAUSE_SECONDS)
+        if not journal.state.requested:
+            give_back(serving, release)
+
+
+def give_back(serving: EnvironmentJournal, release: str) -> None:
+    """Neither let a release hold the environment, nor wait for it."""
+    claim = serving.refresh().claim
+    if claim and claim.release == release:
+        serving.free(claim)
+    serving.leave(release)
 
 
 def open_ledger(journal: ReleaseJournal, requested: Requested) -> None:

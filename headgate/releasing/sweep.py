@@ -19,7 +19,7 @@ from headgate.ledger import Entry
 from headgate.lifecycle import Release
 from headgate.pulse import last_beat
 from headgate.releasing.approvals import alarm
-from headgate.releasing.begin import run_of
+from headgate.releasing.begin import give_back, run_of
 from headgate.releasing.course import PLAIN, carry_on
 from headgate.releasing.restore import end
 from headgate.releasing.traffic import consent, remaining
@@ -132,7 +132,8 @@ def act_on(environment: Environment, actor: str, found: Found, enter: Enter) -> 
     store = open_store(environment.store)
     match found.standing:
         case Standing.UNWRITTEN:
-            return give_back(EnvironmentJournal(store, environment.name, found.model, actor), found.release)
+            give_back(EnvironmentJournal(store, environment.name, found.model, actor), found.release)
+            return f"{found.why}: the environment is free again"
         case Standing.ORPHANED:
             give_up_if_hopeless(ReleaseJournal(store, found.release, actor))
             return f"{found.why}: {enter(found)}"
@@ -258,15 +259,6 @@ def look_at(environment: Environment, actor: str, found: Found) -> str:
         if move.act is Act.WAIT and watch.save_is_due(utc_now()):
             carry_on(found.release, environment, actor, patience_seconds=0)
     return "" if move.act is Act.WAIT else move.reason
-
-
-def give_back(journal: EnvironmentJournal, release: str) -> str:
-    """Free what was claimed by a release that was never written down."""
-    claim = journal.refresh().claim
-    if claim and claim.release == release:
-        journal.free(claim)
-    journal.leave(release)
-    return "its process died before it wrote down what it wanted: the environment is free again"
 
 
 def fruitless(entries: Sequence[Entry]) -> int:

@@ -10,6 +10,7 @@ from headgate.errors import Conflict, Unavailable
 from headgate.gates import Verdict
 from headgate.journal import utc_now
 from headgate.lifecycle import Slept
+from headgate.releasing.begin import clear_unwritten
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.traffic import consent
 from headgate.releasing.watch import Watch
@@ -44,6 +45,7 @@ def turn(run: Run) -> Move:
     if ended := stopped(desk.journal.refresh()):
         desk.serving.leave(run.release)
         return ended
+    clear_unwritten(desk.serving)
     if run.release not in desk.serving.refresh().queue:
         return Move(act=Act.PASS, reason="the environment is ours")
     try:
