@@ -17,7 +17,7 @@ from headgate.manifest import Manifest
 from headgate.plan import Plan
 from headgate.policy import Policy, Role, permit
 from headgate.signatures import sign, verify
-from headgate.stores import ObjectStore
+from headgate.stores import ObjectStore, folders
 from headgate.tightening import plan_for
 from headgate.topology import Digest
 from headgate.values import Value, canonical
@@ -56,7 +56,7 @@ def policy_ledger(environment: str) -> str:
 
 def environments_with_policy(store: ObjectStore) -> list[str]:
     """Names of the environments to which a policy was applied."""
-    return list(dict.fromkeys(key.split("/")[1] for key in store.list(FOLDER)))
+    return folders(store, FOLDER)
 
 
 def policy_of(store: ObjectStore, environment: str, at: datetime | None = None) -> Policy:
@@ -213,16 +213,16 @@ def tested_before(store: ObjectStore, policy: Policy, model: str, digest: Digest
     if not policy.after:
         return
     journal = EnvironmentJournal(store, policy.after, model, "order of environments")
-    served = history(journal)
+    state, served = journal.refresh(), history(journal)
     again = f"headgate release {digest} --environment"
-    if why := journal.state.quarantined.get(digest):
+    if why := state.quarantined.get(digest):
         raise Rejected(
             f"{model} {digest} failed in {policy.after}, so it is not released to {policy.name}: {why}",
             "change the model; what failed there never serves here",
         )
     stood = {s.because for s in served if s.confirmed and s.topology and s.topology.stable.bundle == digest}
     if not any(ended_well(store, release) for release in stood):
-        under_way = " is on its way, and" if journal.state.topology and digest in journal.state.topology.bundles else ""
+        under_way = " is on its way, and" if state.topology and digest in state.topology.bundles else ""
         raise Rejected(
             f"{model} {digest}{under_way} has not served in {policy.after} yet, and {policy.name} comes after it",
             f"first `{again} {policy.after}`, and when it is promoted, `{again} {policy.name}`: the very same bytes",

@@ -90,6 +90,7 @@ TABLE: dict[str, Any] = {
     "shadow": {"percent": larger, "dwell_seconds": larger, "dwell_pairs": larger},
     "gates": {
         "alpha": larger,  # it is the chance of a false alarm: the larger, the sooner harm is found
+        "alarm_days": smaller,  # between false alarms: the fewer, the sooner harm is found
         "beta": smaller,
         "errors": RATE,
         "invalid": RATE,
