@@ -163,15 +163,13 @@ def weight(heard: Heard, policy: Policy, now: datetime, looked: Looked) -> Weigh
 def not_theirs(heard: Heard, policy: Policy, looked: Looked) -> Weight | None:
     """Why it is not for this person to say; None when it is."""
     approves = isinstance(heard.said, Approved)
-    if approves and looked.of_requester:
-        reason = f"the signature was made with a key of {heard.requester}, who asked for the release"
-        return Weight(counts=False, reason=reason, forged=True)
     # a signature says who spoke, whoever carried it here; of any other word the one who wrote it down is known best
     speakers = {heard.who} if heard.said.proof.method == "ssh" else {heard.who, heard.actor}
     if approves and any(same_person(heard.requester, speaker) for speaker in speakers):
-        return Weight(
-            counts=False, reason=f"{heard.requester} asked for the release, and somebody else must approve it"
-        )
+        return Weight(counts=False, reason=f"{heard.requester} asked for the release; somebody else must approve it")
+    if approves and looked.of_requester:
+        reason = f"the signature was made with a key of {heard.requester}, who asked for the release"
+        return Weight(counts=False, reason=reason, forged=True)
     try:
         permit(policy, heard.who, Role.APPROVER, f"{ACTS[type(heard.said)]} a release")
     except Rejected as refused:

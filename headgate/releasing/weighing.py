@@ -14,10 +14,10 @@ from headgate import clock
 from headgate.approval import NAMESPACE, Heard, Looked, Weight, late, weight
 from headgate.errors import Corrupt, Unavailable
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.ledger import Entry, Ledger
+from headgate.ledger import Entry
 from headgate.lifecycle import FACT, Approved, Declined, Intent, Outcome, Release, Weighed
 from headgate.plan import Approval
-from headgate.policies import Applied, policy_ledger, policy_of
+from headgate.policies import policy_of
 from headgate.policy import Policy
 from headgate.serving import Alarmed
 from headgate.signatures import verify
@@ -257,7 +257,7 @@ def disproved(store: ObjectStore, release: str) -> list[str]:
         if not fact.counts or fact in wrong:
             continue
         at = time_of(journal.entries, place)
-        policy = policy_then(store, requested.plan.environment, at)
+        policy = policy_of(store, requested.plan.environment, at)
         found = judged(heard_in(journal, journal.entries[fact.entry - 1]), policy, at)
         problems += [] if found.counts else [f"{release}: entry {fact.entry} was let count: {found.reason}"]
         approved_at += [place.seq] if found.counts and isinstance(fact.said, Approved) else []
@@ -281,9 +281,3 @@ def guarded(journal: ReleaseJournal) -> int:
         if fact["kind"] == "decided" and fact["outcome"] == Outcome.PROMOTED:
             return entry.seq
     return 0
-
-
-def policy_then(store: ObjectStore, environment: str, at: datetime) -> Policy:
-    """The policy that was in force in an environment at a time."""
-    applied = [entry for entry in Ledger(store, policy_ledger(environment)).entries() if entry.at <= at]
-    return Applied.model_validate(applied[-1].fact).policy if applied else Policy(name=environment)
