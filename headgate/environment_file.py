@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from headgate.errors import Rejected
 from headgate.plan import Strategy
-from headgate.policy import Channel, EnvironmentName, Floor, Policy, ProofMethod, Role
+from headgate.policy import Channels, EnvironmentName, Floor, Policy, ProofMethod, Role
 from headgate.values import Value
 
 KEY_LINE = re.compile(r"\s(sk-)?(ssh|ecdsa)-")
@@ -40,7 +40,7 @@ class Written(Value):
     plan: Floor = Floor()
     approvals: Approvals = Approvals()
     roles: dict[Role, tuple[str, ...]] = {}
-    notify: tuple[Channel, ...] = ()
+    notify: Channels = ()
 
     @model_validator(mode="after")
     def said_once(self) -> Self:

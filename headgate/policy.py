@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AnyHttpUrl, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from headgate.errors import Rejected
 from headgate.events import ESSENTIAL, Event
@@ -89,6 +98,16 @@ class Channel(Value):
         return self
 
 
+def tables(notify: Any) -> Any:
+    """The same. What stands where a table belongs is refused here, where it is not repeated: it may be a secret."""
+    if isinstance(notify, list) and any(isinstance(channel, str) for channel in notify):
+        raise ValueError("write each channel as a table, `[[notify]]`, with name, kind and url")
+    return notify
+
+
+Channels = Annotated[tuple[Channel, ...], BeforeValidator(tables)]
+
+
 def plain_address(text: str) -> bool:
     """Whether an address holds nothing but a server and a path.
 
@@ -141,7 +160,7 @@ class Policy(Value):
     """Content of OpenSSH's file of that name: principals and their public keys."""
     roles: dict[Role, tuple[str, ...]] = {}
     """Who has which role; empty: no roles, everybody may do everything. With roles, who is not named may do nothing."""
-    notify: tuple[Channel, ...] = ()
+    notify: Channels = ()
 
     @field_validator("plane")
     @classmethod
