@@ -16,6 +16,7 @@ from headgate.errors import Missing, Rejected, Unavailable
 from headgate.history import differences, history, models_in, releases_in, served_at, tell
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import FACT, Judged
+from headgate.notices import undelivered
 from headgate.plan import Plan
 from headgate.planes import open_plane
 from headgate.policy import Role
@@ -48,6 +49,8 @@ def status_command(release: str | None, environment: Environment, as_json: bool)
         text = nothing_released(store, environment)
     else:
         text = "\n\n".join(status_text(document) for document in documents)
+    if not as_json:
+        text = "\n".join([text, *(trouble.text for trouble in undelivered(store, environment.name))])
     say(documents, text, as_json=as_json)
 
 
