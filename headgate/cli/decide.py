@@ -131,6 +131,8 @@ def decision(environment: Environment, release: str, opinion: Opinion, means: Me
     journal = open_release(environment, release)
     store = journal.store
     if means.print_words:
+        asked = journal.state.requested
+        permitted(environment, Role.VIEWER, "look at a release", of=asked.plan.environment if asked else "")
         text = to_sign(store, release, opinion).decode()
         say({"release": release, "words": text}, text.rstrip("\n"), as_json=as_json)
         return
