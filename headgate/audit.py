@@ -23,7 +23,7 @@ from headgate.topology import Digest
 from headgate.values import Value
 
 BLOBS = "blobs/sha256/"
-LEDGERS = ("releases/", "environments/", "policies/")
+LEDGERS = ("releases/", "environments/", "policies/", "joints/")
 """Where ledgers are; nothing else is numbered and chained."""
 READERS = 8
 """Objects looked at at once."""

@@ -18,10 +18,14 @@ def begin(
     environment: Environment,
     actor: str,
     intent: Intent = Intent.RELEASE,
+    *,
     patience_seconds: float | None = None,
+    joint: str = "",
 ) -> Run:
     """Claim the environment for this plan; an open release of the same plan is taken up where it stands."""
-    return releasing.begin(plan, environment, actor, intent, patience_seconds=patience_seconds, flow_run=this_run())
+    return releasing.begin(
+        plan, environment, actor, intent, patience_seconds=patience_seconds, flow_run=this_run(), joint=joint
+    )
 
 
 @task(**RETRY)
@@ -45,8 +49,9 @@ def begin_rollback(
     reason: str,
     *,
     patience_seconds: float | None = None,
+    joint: str = "",
 ) -> Run:
     """Find the stored bundle to go back to, and claim the environment for it."""
     return releasing.begin_rollback(
-        environment, model, to, actor, reason, patience_seconds=patience_seconds, flow_run=this_run()
+        environment, model, to, actor, reason, patience_seconds=patience_seconds, flow_run=this_run(), joint=joint
     )

@@ -107,7 +107,10 @@ def confirm(desk: Desk, topology: Topology) -> None:
 
 
 def quarantine(desk: Desk) -> None:
-    """What failed never serves here again: a candidate whose harm was proven, a stable that was left by hand."""
+    """What failed never serves here again: a candidate whose harm was proven, a stable that was left by hand.
+
+    A part of a joint release that goes back because of another part has not failed itself.
+    """
     state, known = desk.journal.state, desk.serving.refresh().quarantined
     compiled, decided = state.compiled, state.decided
     assert compiled
@@ -115,7 +118,8 @@ def quarantine(desk: Desk) -> None:
     failed = None
     if decided.outcome is Outcome.ROLLED_BACK and state.verdict and state.verdict.verdict.answer is Answer.FAIL:
         failed = compiled.bundle
-    if decided.outcome is Outcome.RESTORED and desk.run.intent is Intent.ROLLBACK:
+    for_another = state.requested is not None and bool(state.requested.joint)
+    if decided.outcome is Outcome.RESTORED and desk.run.intent is Intent.ROLLBACK and not for_another:
         failed = compiled.stable
     if failed and failed not in known:
         fact = Quarantined(bundle=failed, release=desk.run.release, reason=decided.reason)

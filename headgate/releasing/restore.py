@@ -45,9 +45,11 @@ def begin_rollback(
     *,
     patience_seconds: float | None = None,
     flow_run: str = "",
+    joint: str = "",
 ) -> Run:
     """Claim the environment for going back to `to`: a digest, a version, or empty for what served before.
 
+    With `joint` it goes back because another part of that joint release failed, and nothing is quarantined for it.
     Raises `Rejected` for a bundle that failed here, `Missing` when there is nothing to go back to.
     """
     store = open_store(environment.store)
@@ -83,6 +85,7 @@ def begin_rollback(
         Intent.ROLLBACK,
         patience_seconds=patience_seconds,
         flow_run=flow_run,
+        joint=joint,
         reason=reason,
     )
 
