@@ -46,8 +46,6 @@ class Minutes:
         events: events of requests that are told apart.
         cuts: further events, by name: the duration is beyond this bin.
         closed: minutes that began before this second were given already.
-        failed: by event, keys that it has happened to, and on which day last (`day_of`), up to `closed`.
-        reported: by metric, and whether the request was made under this revision: keys that it was reported of.
     """
 
     def __init__(
@@ -59,13 +57,13 @@ class Minutes:
         events: Iterable[str],
         cuts: Mapping[str, int],
         closed: int,
-        failed: Mapping[str, Mapping[int, int]],
-        reported: Mapping[tuple[str, bool], Iterable[int]],
     ) -> None:
         self.start, self.revision, self.exposure, self.closed = start, revision, exposure, closed
         self.events, self.cuts = tuple(events), dict(cuts)
-        self.failed = defaultdict(dict, {event: dict(keys) for event, keys in failed.items()})
-        self.reported = defaultdict(set, {name: set(keys) for name, keys in reported.items()})
+        self.failed: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        """By event: keys that it has happened to, and on which day last."""
+        self.reported: defaultdict[tuple[str, bool], set[int]] = defaultdict(set)
+        """By metric, and whether the request was made under this revision: keys that it was reported of."""
         self.windows: defaultdict[int, defaultdict[int, Unit]] = defaultdict(lambda: defaultdict(Unit))
         self.counts: defaultdict[Cell, Counter[str]] = defaultdict(Counter)
         self.hits: defaultdict[str, defaultdict[int, dict[int, Mark]]] = defaultdict(lambda: defaultdict(dict))
@@ -77,6 +75,17 @@ class Minutes:
     def minute(self, second: int) -> int:
         """The second at which the minute around `second` begins."""
         return second - (second - self.start) % BATCH_SECONDS
+
+    def remember(self, known: Evidence) -> None:
+        """What had happened to whom in minutes that were given."""
+        for event, by_revision in known.hits.items():
+            for revision, marks in by_revision.items():
+                if event in self.events or event in self.cuts:
+                    failed = self.failed[event]
+                    for key, mark in marks.items():
+                        failed[key] = max(failed.get(key, 0), self.day_of(mark.block))
+                else:
+                    self.reported[event, revision == self.revision].update(marks)
 
     def request(self, seen: Observation, moment: float) -> None:
         """Take in one request; what belongs to a minute that was given, or to the warm-up, is left out.
@@ -153,6 +162,7 @@ class Minutes:
     def close(self, until: int) -> Evidence:
         """The minutes that have ended by `until`, which begins a minute: sums, and the keys that events happened to."""
         day = self.day_of(self.closed)
+        self._forget(day)
         for begin in sorted(begin for begin in self.windows if begin < until):
             if self.day_of(begin) != day:
                 day = self.day_of(begin)

@@ -1,0 +1,327 @@
+"""Watch what was promoted, for as long as the bundle before it is kept warm, and go back to that by itself on an alarm.
+
+No process is held: whoever looks (`watch_probation`, once a minute) goes on from the release's ledger and enters it
+only to write something down. It judges by the frozen baseline alone (`headgate.gates.probation`), and moves traffic by
+nothing but an ordinary rollback.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from headgate.bundle import get_blob, put_blob
+from headgate.environment import Environment
+from headgate.errors import Unavailable
+from headgate.evidence import Evidence
+from headgate.evidence.detector import DAY_SECONDS
+from headgate.evidence.minutes import Minutes
+from headgate.gates import PROBATION, Answer, Probation, ProbationQuestion, Split, Verdict, cuts_of, frozen
+from headgate.gates.declared import RateGate
+from headgate.history import models_in
+from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger, utc_now
+from headgate.ledger import Ledger
+from headgate.lifecycle import Observed, Outcome, Release, Released, Watched
+from headgate.plan import Reaction
+from headgate.releasing.course import PLAIN, end, walk
+from headgate.releasing.restore import begin_rollback
+from headgate.releasing.watch import evidence_of
+from headgate.serving import Alarmed, Serving
+from headgate.stores import ObjectStore, open_store
+from headgate.telemetry import Cursor, begin
+from headgate.telemetry.minutes import MinuteCursor, Read, read
+from headgate.values import Value
+
+HEADGATE = "headgate"
+"""Who goes back when nobody was asked."""
+SAVE_SECONDS = 60
+"""What was seen is saved at least this often at first ..."""
+LONGEST_SAVE_SECONDS = 600
+"""... and at least this often at any age: so much of the logs is read again at every look."""
+MOST_LINES = 200_000
+"""And whenever so many lines were read: to read them again costs seconds."""
+
+
+class Standing(Value):
+    """What a look leaves for the next one, beside its evidence."""
+
+    logs: MinuteCursor
+    state: dict[str, object] = {}
+    """Of the judge's fold; empty before the first minute."""
+    reported: str = ""
+    """Blob with the keys of which outcomes were reported; empty while there are none."""
+
+
+def on_probation(store: ObjectStore, environment: Environment) -> tuple[tuple[str, str], ...]:
+    """Model and release of everything that was promoted and is not released from its probation."""
+    return tuple(
+        (model, release)
+        for model in models_in(store, environment.name)
+        for release in EnvironmentJournal(store, environment.name, model, HEADGATE).refresh().promoted
+        if watched(store, release)
+    )
+
+
+def watched(store: ObjectStore, release: str) -> bool:
+    """Whether a promoted release is on probation: a glance at its last entry tells it of most."""
+    last = Ledger(store, release_ledger(release)).last()
+    if last is None or last.fact.get("kind") in ("watched", "released"):
+        return last is not None and last.fact.get("kind") == "watched"
+    return in_probation(ReleaseJournal(store, release, HEADGATE).refresh())
+
+
+def in_probation(state: Release) -> bool:
+    """Whether it serves and is still watched."""
+    concluded = state.concluded
+    return concluded is not None and concluded.outcome is Outcome.PROMOTED and state.released is None
+
+
+def watch_probation(environment: Environment, model: str, release: str, actor: str) -> str:
+    """Look once, and do what follows; what was done, in words, or an empty string when there was nothing to do.
+
+    Repeatable: killed at any moment and called again it goes on. Raises `Conflict` when somebody else holds the
+    environment and cannot be put aside, `Unavailable` when the plane does not get back in time.
+    """
+    store = open_store(environment.store)
+    journal = ReleaseJournal(store, release, actor)
+    state = journal.refresh()
+    serving = EnvironmentJournal(store, environment.name, model, actor).refresh()
+    if not in_probation(state) or (serving.claim and serving.claim.release == release):
+        return ""
+    if state.watched and state.watched.verdict.answer is Answer.FAIL:
+        return react(environment, model, journal, serving)
+    if over := superseded(state, serving):
+        return let_go(journal, over)
+    now = utc_now()
+    watch = Watch(environment, model, journal)
+    verdict = watch.look(now)
+    ended = now >= watch.until
+    if verdict.answer is not Answer.FAIL and not ended and not watch.save_is_due(now):
+        return ""
+    if not watch.save():
+        return ""
+    if verdict.answer is Answer.FAIL:
+        return react(environment, model, journal, serving)
+    return let_go(journal, f"probation of {watch.words} is over: {verdict.reason}") if ended else verdict.reason
+
+
+def superseded(state: Release, serving: Serving) -> str:
+    """Why a release is not watched any more, if what it promoted is not the last wish."""
+    assert state.concluded
+    if serving.revision == state.concluded.revision:
+        return ""
+    return f"another topology was wished by {serving.because or 'nobody'}: what was promoted is not judged any more"
+
+
+def let_go(journal: ReleaseJournal, reason: str, *, harmed: bool = False) -> str:
+    """End the probation."""
+    journal.record(Released(reason=reason, harmed=harmed))
+    return reason
+
+
+def react(environment: Environment, model: str, journal: ReleaseJournal, serving: Serving) -> str:
+    """What follows from an alarm: back to the bundle that was kept warm, unless the plan leaves that to a person."""
+    state = journal.refresh()
+    assert state.requested
+    assert state.compiled
+    assert state.watched
+    reason = f"probation of {journal.release}: {state.watched.verdict.reason}"
+    standby = state.compiled.stable
+    if state.requested.plan.policy.harm is Reaction.HOLD or standby is None:
+        alarm = Alarmed(release=journal.release, reason=reason)
+        EnvironmentJournal(journal.store, environment.name, model, HEADGATE).note(alarm)
+        return let_go(journal, f"left to a person by the plan's policy: {reason}", harmed=True)
+    gone = serving.topology is None or serving.topology.stable.bundle != state.compiled.bundle
+    if not gone:
+        aside = PLAIN.put_aside(environment, model, HEADGATE, reason)
+        if aside:
+            end(aside, Outcome.ABORTED, reason, PLAIN)
+        ending = walk(begin_rollback(environment, model, standby, HEADGATE, reason), PLAIN)
+        if ending.outcome is None:
+            return f"{ending.release} goes back, and sleeps: {reason}"
+    return let_go(journal, f"went back to the bundle before: {reason}", harmed=True)
+
+
+@dataclass
+class Watch:
+    """One look at a release on probation, from where the last one was saved."""
+
+    environment: Environment
+    model: str
+    journal: ReleaseJournal
+    fold: Probation = field(init=False)
+    found: Read | None = None
+    """What this look read; None when it could not."""
+    source_down: str = ""
+    minutes: Minutes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.minutes = self._minutes()
+        saved = self.standing.state
+        self.fold = Probation.load(saved) if saved else Probation.begin(self.lasting)
+
+    @property
+    def state(self) -> Release:
+        """The release, as its journal knows it."""
+        return self.journal.state
+
+    @cached_property
+    def concluded_at(self) -> datetime:
+        """When what it promoted was seen to serve."""
+        return next(entry.at for entry in self.journal.entries if entry.fact.get("kind") == "concluded")
+
+    @cached_property
+    def until(self) -> datetime:
+        """When the bundle before it is not kept warm any more."""
+        decided_at = next(entry.at for entry in self.journal.entries if entry.fact.get("kind") == "decided")
+        return decided_at + timedelta(seconds=self._plan_seconds)
+
+    @property
+    def words(self) -> str:
+        """How long it lasts."""
+        return f"{self._plan_seconds:g} s"
+
+    @property
+    def _plan_seconds(self) -> float:
+        assert self.state.requested
+        return self.state.requested.plan.probation_seconds
+
+    @cached_property
+    def last(self) -> Observed | None:
+        """What the last look has saved."""
+        return next((fact for fact in reversed(self.state.observed) if fact.step == PROBATION), None)
+
+    @cached_property
+    def standing(self) -> Standing:
+        """Where this look begins."""
+        if self.last:
+            return Standing.parse(self.last.cursor, where="the saved cursor of a probation")
+        if self.state.observed:
+            cursor = Cursor.parse(self.state.observed[-1].cursor, where="the saved cursor")
+        else:  # nothing was judged beside stable, and so no log was opened
+            cursor = begin(self.environment.folder)
+        return Standing(logs=MinuteCursor.after(cursor, self.lasting.start))
+
+    @cached_property
+    def lasting(self) -> ProbationQuestion:
+        """What is asked for as long as it lasts: as it was first written down, or as everything that was seen says."""
+        state = self.state
+        assert state.requested
+        assert state.compiled
+        assert state.concluded
+        if state.watched:
+            return state.watched.question.lasting
+        plan = state.requested.plan
+        gates = state.verdict.question.gates if state.verdict else plan.gates
+        splits = {
+            b.revision: Split(revision=b.revision, weight=b.weight, judged_from=b.judged_from) for b in state.began
+        }
+        return ProbationQuestion(
+            gates=gates,
+            baseline=frozen(evidence_of(self.journal.store, state.observed), gates, tuple(splits.values())),
+            splits=tuple(splits.values()),
+            revision=state.concluded.revision,
+            judged_from=self.concluded_at + timedelta(seconds=plan.warm_up_seconds),
+            seconds=plan.probation_seconds,
+            calibration=state.compiled.calibration,
+        )
+
+    def _minutes(self) -> Minutes:
+        """What counts requests, knowing what had happened to whom."""
+        question, closed = self.lasting, self.standing.logs.closed
+        names = question.gates.named
+        minutes = Minutes(
+            start=question.start,
+            revision=question.revision,
+            exposure=question.baseline.exposure_seconds,
+            events=[
+                name
+                for name, gate in names.items()
+                if isinstance(gate, RateGate) and name not in question.gates.metrics
+            ],
+            cuts=cuts_of(question.gates, question.baseline),
+            closed=closed,
+        )
+        yesterday = closed - 2 * DAY_SECONDS
+        for fact in self.state.observed:
+            if fact.step == PROBATION and fact.watermark.timestamp() > yesterday:
+                minutes.remember(self._evidence(fact.evidence))
+        if self.standing.reported:
+            minutes.remember(self._evidence(self.standing.reported))
+        return minutes
+
+    def _evidence(self, digest: str) -> Evidence:
+        return Evidence.from_json(get_blob(self.journal.store, digest))
+
+    def look(self, now: datetime) -> Verdict:
+        """Read what was logged since, and judge."""
+        question = self.lasting
+        try:
+            self.found = read(
+                self.environment.folder,
+                self.model,
+                self.standing.logs,
+                self.minutes,
+                now=now,
+                metrics=question.gates.metrics,
+            )
+        except Unavailable as error:
+            self.source_down = error.message
+        else:
+            self.fold = self.fold.after(self.found.evidence, question)
+        return self.fold.verdict(self.question)
+
+    @property
+    def question(self) -> ProbationQuestion:
+        """What this look asks."""
+        return self.lasting.model_copy(update={"until": self.watermark, "source_down": self.source_down})
+
+    @property
+    def watermark(self) -> datetime:
+        """Minutes that ended by then are counted."""
+        closed = self.found.cursor.closed if self.found else self.standing.logs.closed
+        return datetime.fromtimestamp(closed, UTC)
+
+    def save_is_due(self, now: datetime) -> bool:
+        """At first once a minute, later less often; at once when reading was long, or its verdict is another."""
+        known = self.state.watched
+        if self.last is None or known is None or known.verdict.answer is not self.fold.verdict(self.question).answer:
+            return True
+        age, since = (now - self.concluded_at).total_seconds(), (now - self.last.watermark).total_seconds()
+        much = self.found is not None and self.found.lines > MOST_LINES
+        return much or since >= min(max(SAVE_SECONDS, age / 10), LONGEST_SAVE_SECONDS)
+
+    def save(self) -> bool:
+        """Write down what was seen and what follows from it; False when somebody else has done so meanwhile.
+
+        Only the newest attempt may write. It must have begun where the ledger ended before it was entered.
+        """
+        fenced = replace(self.journal, entries=list(self.journal.entries))
+        fenced.enter(f"{socket.gethostname()} pid {os.getpid()}")
+        if fenced.state.released or fenced.state.observed[-1:] != self.state.observed[-1:]:
+            return False
+        found = self.found or Read(Evidence(), self.standing.logs, 0)
+        standing = Standing(logs=found.cursor, state=self.fold.dump(), reported=self._reported(found.evidence))
+        observed = Observed(
+            step=PROBATION,
+            evidence=put_blob(fenced.store, found.evidence.to_json()),
+            cursor=standing.model_dump(mode="json"),
+            watermark=self.watermark,
+            late=found.late,
+            unused=found.unused,
+        )
+        fenced.record(observed)
+        question = self.question
+        fenced.record(Watched(question=question, verdict=self.fold.verdict(question), watermark=self.watermark))
+        return True
+
+    def _reported(self, news: Evidence) -> str:
+        """The keys of which outcomes were reported, all of them in one blob: they count once for the whole watch."""
+        hits = {event: found for event, found in news.hits.items() if event in self.lasting.gates.metrics}
+        if not hits:
+            return self.standing.reported
+        known = self._evidence(self.standing.reported) if self.standing.reported else Evidence()
+        return put_blob(self.journal.store, known.merge(Evidence(hits=hits)).to_json())
