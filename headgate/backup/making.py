@@ -113,9 +113,10 @@ class Copies:
     def count(self, sha256: str, size: int) -> None:
         """Remember that an object is there now."""
         with self.counting:
-            self.have.add(sha256)
-            self.copied += 1
-            self.copied_size += size
+            if sha256 not in self.have:  # two keys may hold the same
+                self.have.add(sha256)
+                self.copied += 1
+                self.copied_size += size
 
 
 def back_up(store: ObjectStore, to: str, *, address: str, keep: int = 30) -> Made:
