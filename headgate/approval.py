@@ -97,7 +97,8 @@ def words(release: str, requested: Requested, said: Approved | Declined) -> byte
     note: "no\nact: x"
     <BLANKLINE>
     """
-    expires = said.expires.astimezone(UTC).isoformat() if isinstance(said, Approved) and said.expires else None
+    until = said.expires if isinstance(said, Approved) else None
+    expires = until.astimezone(UTC).isoformat().replace("+00:00", "Z") if until else None  # as in the ledger
     values = (
         ACTS[type(said)],
         release,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -524,6 +528,29 @@ def test_where_no_signature_can_be_looked_at_nothing_passes_and_harm_is_still_wa
 
 
 # -- the text
+
+
+def test_an_auditor_needs_ssh_keygen_and_two_entries(desk: Desk) -> None:
+    """C-09: what `docs/approvals.md` says word by word, without this program."""
+    desk.policy()
+    desk.release()
+    said = approve(desk.store, "r1", "ci", "geprüft", desk.signers.key(ANN), approver=ANN)
+    documentation = (Path(__file__).parents[2] / "docs" / "approvals.md").read_text()
+    (script,) = re.findall(r"```python\n(.*?)```", documentation, re.DOTALL)
+    (desk.folder / "words.py").write_text(script)
+    (desk.folder / "allowed_signers").write_text(desk.signers.line(ANN))
+    entries = [str(desk.folder / "store" / key_of(release_ledger("r1"), number)) for number in (1, said.seq)]
+    subprocess.run([sys.executable, "-I", "words.py", *entries], cwd=desk.folder, check=True)
+    command = f"ssh-keygen -Y verify -f allowed_signers -I {ANN} -n headgate-approval -s words.sig"
+    good = subprocess.run(
+        [*command.split(), "-O", "verify-time=20260301120000"],
+        input=(desk.folder / "words").read_bytes(),
+        cwd=desk.folder,
+        env={**os.environ, "TZ": "UTC"},
+        capture_output=True,
+        check=True,
+    )
+    assert f'Good "headgate-approval" signature for {ANN}' in good.stdout.decode()
 
 
 @given(
