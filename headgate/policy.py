@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -29,9 +29,8 @@ EVERYBODY = "*"
 PRINCIPAL = re.compile(r"[^\s,*?!\"]{1,128}")
 ADDRESS = TypeAdapter(AnyHttpUrl)
 REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00]+")
-SIGNER = re.compile(
-    r"(?P<principals>\S+)\s+(?P<options>\S+(=\"[^\"]*\")?\s+)*?(?P<type>(sk-)?(ssh|ecdsa)-[a-z0-9@.-]+)\s+[A-Za-z0-9+/]+=*(\s.*)?"
-)
+SIGNER = re.compile(r"^\S.*\s(sk-)?(ssh|ecdsa)-[a-z0-9@.-]+\s+AAAA[A-Za-z0-9+/]+=*(\s|$)")
+"""A line of allowed_signers: principals, options perhaps, type and key, a comment perhaps."""
 
 
 class Role(StrEnum):
@@ -96,6 +95,16 @@ class Channel(Value):
         if self.kind == "apprise" and self.secret:
             raise ValueError("secret: belongs to kind `webhook`; an Apprise address holds its own")
         return self
+
+
+def key_lines(signers: str) -> Iterator[tuple[int, str]]:
+    r"""Numbered lines of allowed_signers that are neither empty nor comments.
+
+    >>> list(key_lines("# us\n\nada ssh-ed25519 AAAA"))
+    [(3, 'ada ssh-ed25519 AAAA')]
+    """
+    lines = enumerate(signers.splitlines(), start=1)
+    return ((number, line) for number, line in lines if line.strip() and not line.startswith("#"))
 
 
 def tables(notify: Any) -> Any:
@@ -188,8 +197,8 @@ class Policy(Value):
     @classmethod
     def keys(cls, text: str) -> str:
         """OpenSSH skips lines that it cannot read; a person should hear of them."""
-        for number, line in enumerate(text.splitlines(), start=1):
-            if line.strip() and not line.startswith("#") and not SIGNER.fullmatch(line.strip()):
+        for number, line in key_lines(text):
+            if not SIGNER.search(line):
                 raise ValueError(
                     f"line {number} is not `principals [options] keytype base64-key`, for example "
                     "`ada@example.org ssh-ed25519 AAAA...`"
@@ -203,7 +212,7 @@ class Policy(Value):
             raise ValueError(f"after: {self.name} cannot come after itself")
         if not self.proof:
             raise ValueError("proof: name at least one way, or nobody could approve")
-        if self.proof == ("ssh",) and not self.allowed_signers.strip():
+        if self.proof == ("ssh",) and not any(key_lines(self.allowed_signers)):
             raise ValueError("allowed_signers: name at least one key: with proof by `ssh` alone, nobody could approve")
         names = [channel.name for channel in self.notify]
         if twice := next((name for name in names if names.count(name) > 1), ""):

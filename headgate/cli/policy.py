@@ -14,7 +14,7 @@ from headgate.environment_file import read_policy
 from headgate.errors import Missing
 from headgate.history import environments_in, leaves
 from headgate.policies import Change, apply_policy, changes, environments_with_policy, policy_of
-from headgate.policy import Policy, Role, role_of
+from headgate.policy import Policy, Role, key_lines, role_of
 from headgate.stores import open_store
 
 
@@ -181,7 +181,7 @@ def flat(policy: Policy) -> dict[str, str]:
     """A policy as dotted keys and short values; what is as it would be without a policy is left out."""
     document = policy.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
     if signers := document.pop("allowed_signers", ""):
-        lines = [line for line in signers.splitlines() if line.strip() and not line.startswith("#")]
+        lines = [line for _, line in key_lines(signers)]
         keys = [next((word for word in line.split() if word.startswith("AAAA")), "") for line in lines]
         document["allowed_signers"] = [
             f"{line.split()[0]} ...{key[-12:]}" for line, key in zip(lines, keys, strict=True)
