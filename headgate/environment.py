@@ -35,6 +35,10 @@ class Environment(Value):
         """Folder of this environment's processes: sockets, pid files, logs."""
         return Path(self.home) / "environments" / self.name
 
+    def progress(self, release: str) -> Path:
+        """Where a release on this machine says, at every look, how far it is. For people; nothing depends on it."""
+        return self.folder / "releases" / f"{release}.json"
+
     @property
     def bundles(self) -> Path:
         """Unpacked bundles, one folder per digest, shared by all environments of this machine."""

@@ -45,7 +45,7 @@ COMMANDS = {
     "resume": ("decide", "Let a paused release go on."),
     "abort": ("decide", "End a release; traffic goes back to stable."),
     "sweep": ("sweep", "Look after open releases: judge who sleeps, carry on who died."),
-    "status": ("look", "Show what serves, and how far open releases are."),
+    "status": ("status", "Show what serves, and how far open releases are."),
     "notify": ("notify", "Send what channels have not been told, or try one."),
     "history": ("look", "List what served when, and every release."),
     "show": ("look", "Show one release or bundle, and its report."),

@@ -12,7 +12,7 @@ from headgate.releasing.run import Desk, Ending, Run, ending_of
 from headgate.releasing.telling import story_of
 from headgate.releasing.traffic import consent, remaining, shift
 from headgate.releasing.waits import await_consent, await_turn, bake, sleep
-from headgate.releasing.watch import Watch, evidence_of, progress_file
+from headgate.releasing.watch import Watch, evidence_of
 
 __all__ = [
     "PLAIN",
@@ -40,7 +40,6 @@ __all__ = [
     "evidence_of",
     "make_way",
     "over",
-    "progress_file",
     "publish",
     "remaining",
     "replay",

@@ -7,12 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, reduce
-from pathlib import Path
 from typing import Any
 
 from headgate import telemetry
 from headgate.bundle import describe, get_blob, put_blob
-from headgate.environment import Environment
 from headgate.errors import Unavailable
 from headgate.evidence import Evidence
 from headgate.evidence.blocks import Blocks
@@ -271,11 +269,6 @@ def evidence_of(store: ObjectStore, observed: tuple[Observed, ...]) -> Evidence:
     return whole
 
 
-def progress_file(environment: Environment, release: str) -> Path:
-    """Where a release on this machine says, at every look, how far it is. For people; nothing depends on it."""
-    return environment.folder / "releases" / f"{release}.json"
-
-
 def write_progress(run: Run, step: Step, move: Move, verdict: Verdict, *, seen: Seen, now: datetime) -> None:
     """Put the newest look where `headgate status` finds it."""
     needed = [finding.numbers.get("needed_requests") for finding in verdict.findings if finding.decides]
@@ -289,4 +282,4 @@ def write_progress(run: Run, step: Step, move: Move, verdict: Verdict, *, seen: 
         "needed_requests": max((number for number in needed if number is not None), default=None),
         "at": now.isoformat(),
     }
-    write_whole(progress_file(run.environment, run.release), canonical(document))
+    write_whole(run.environment.progress(run.release), canonical(document))
