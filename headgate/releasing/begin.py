@@ -16,6 +16,8 @@ from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.lifecycle import Decided, Intent, Outcome, Requested
 from headgate.manifest import Manifest, read_manifest
 from headgate.plan import Overlap, Plan
+from headgate.policies import plan_under, policy_of
+from headgate.policy import Role, permit
 from headgate.releasing.run import Run
 from headgate.serving import Serving
 from headgate.stores import ObjectStore, open_store
@@ -52,6 +54,11 @@ def begin(
         )
     store = open_store(environment.store)
     manifest, source = asked_for(plan, store)
+    if intent is not Intent.ROLLBACK:
+        permit(policy_of(store, environment.name), actor, Role.OPERATOR, f"{intent} {manifest.model.name}")
+    if intent is Intent.RELEASE:
+        plan = plan_under(store, environment.name, manifest, plan)
+        refuse_unfit(plan)
     model, version = manifest.model.name, manifest.model.version
     requested = Requested(
         plan=plan, source=source, model=model, version=version, intent=intent, joint=joint, reason=reason
@@ -196,10 +203,11 @@ def run_of(
 
 def in_the_way(plan: Plan, environment: Environment, actor: str) -> str:
     """The model of which another release is open that this plan supersedes; empty when it supersedes none."""
-    if plan.overlap is not Overlap.SUPERSEDE:
-        return ""
     store = open_store(environment.store)
     manifest, source = asked_for(plan, store)
+    plan = plan_under(store, environment.name, manifest, plan)
+    if plan.overlap is not Overlap.SUPERSEDE:
+        return ""
     model = manifest.model.name
     held = EnvironmentJournal(store, environment.name, model, actor).refresh().claim
     if held is None:

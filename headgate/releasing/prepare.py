@@ -12,8 +12,9 @@ from headgate.bundle import best_known, describe, push, register, versions
 from headgate.checks import planned
 from headgate.checks import run as run_check
 from headgate.errors import Rejected, Unavailable
-from headgate.lifecycle import Checked, CheckResult, Compiled, Staged
+from headgate.lifecycle import Checked, CheckResult, Compiled, Intent, Staged
 from headgate.manifest import Agreement, Golden, Manifest
+from headgate.policies import policy_of, tested_before
 from headgate.protocol import answer_columns, request
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_ready
@@ -53,6 +54,8 @@ def compile_bundle(run: Run) -> Compiled:
             f"{bundle.digest} failed in {run.environment.name} before: {serving.quarantined[bundle.digest]}",
             "change the model; a bundle that failed never serves here again",
         )
+    if run.intent is Intent.RELEASE:
+        tested_before(desk.store, policy_of(desk.store, run.environment.name), run.model, bundle.digest)
     stable = serving.topology.stable if serving.topology else None
     fact = Compiled(
         bundle=bundle.digest,

@@ -17,10 +17,13 @@ from headgate.history import models_in
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
 from headgate.ledger import Entry
 from headgate.lifecycle import Release
+from headgate.notices import deliver
 from headgate.pulse import last_beat
 from headgate.releasing.approvals import alarm
 from headgate.releasing.begin import give_back, run_of
 from headgate.releasing.course import PLAIN, carry_on
+from headgate.releasing.joint_sweep import sweep_joints
+from headgate.releasing.probation import HEADGATE, on_probation, watch_probation
 from headgate.releasing.restore import end
 from headgate.releasing.traffic import consent, remaining
 from headgate.releasing.watch import Watch
@@ -37,6 +40,8 @@ REST_SECONDS = 15.0
 LONGEST_REST_SECONDS = 900.0
 HOPELESS = 12
 """After so many the release is ended: whatever takes it up dies of it. Before that, some two hours have passed."""
+NOTICE_SECONDS = 20.0
+"""How long one pass may take to tell who wants to be told."""
 PATIENCE_SECONDS = 10.0
 """How long a sweep itself waits in one place with a release that it carries on."""
 
@@ -101,7 +106,7 @@ class Suspect:
 def sweep(
     environment: Environment, actor: str, *, orphan_seconds: float = ORPHAN_SECONDS, enter: Enter | None = None
 ) -> tuple[Done, ...]:
-    """Do for every open release what its standing asks for.
+    """Do for every open release what its standing asks for; then look at joint releases, probations and notices.
 
     Args:
         environment: whose releases.
@@ -111,11 +116,31 @@ def sweep(
         enter: has a process take a release up; this process itself does, if it is left out.
     """
     take_up = enter or plainly(environment, actor)
-    return tuple(
-        done
+    done = [
+        attended
         for found in look_over(environment, actor, orphan_seconds=orphan_seconds)
-        if (done := attend(environment, actor, found, take_up))
-    )
+        if (attended := attend(environment, actor, found, take_up))
+    ]
+    done += [
+        Done(release=one.joint, model="", what=one.what, problem=one.problem)
+        for one in sweep_joints(environment, actor, orphan_seconds=orphan_seconds)
+    ]
+    done += [*judge_probations(environment)]
+    told = deliver(environment, seconds=NOTICE_SECONDS)
+    done += [Done(release="", model="", what=f"notices: {problem}", problem=True) for problem in told.problems]
+    return tuple(done)
+
+
+def judge_probations(environment: Environment) -> Iterator[Done]:
+    """Look once at everything that was promoted and is still watched."""
+    for model, release in on_probation(open_store(environment.store), environment):
+        try:
+            what = watch_probation(environment, model, release, HEADGATE)
+        except HeadgateError as error:
+            yield Done(release=release, model=model, what=f"probation: {error.message}", problem=True)
+        else:
+            if what:
+                yield Done(release=release, model=model, what=f"probation: {what}")
 
 
 def attend(environment: Environment, actor: str, found: Found, enter: Enter) -> Done | None:
