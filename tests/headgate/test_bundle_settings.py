@@ -43,6 +43,15 @@ def test_what_is_not_stored_is_read_back() -> None:
     )
 
 
+def test_what_the_author_insists_on_is_kept_also_where_a_plan_has_it_by_default() -> None:
+    """C-13: a demand travels with the bytes; it is one only because it is written down."""
+    demands = {"gates": {"beta": 0.05, "errors": {"guard": True}}, "replicas": 2}
+    config = settings_body(Manifest.model_validate(DOCUMENT | {"release": demands}), "", {})
+    image = image_body([], config)
+    read = read_bundle(digest_of(image), read_image(image, "application/vnd.headgate.bundle.v1"), config)
+    assert read.manifest.release == demands
+
+
 def test_bundles_that_spelled_out_their_defaults_are_still_read() -> None:
     manifest = Manifest.model_validate(DOCUMENT)
     config = json.dumps(

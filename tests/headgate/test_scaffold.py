@@ -81,7 +81,7 @@ def test_the_suites_are_about_columns_of_the_schema(folder: Path, manifest: Mani
 
 def test_the_comments_speak_of_every_table(folder: Path) -> None:
     text = (folder / "headgate.toml").read_text()
-    for table in ("model", "build", "serve", "params", "schema", "test", "data", "test.backtest"):
+    for table in ("model", "build", "serve", "params", "schema", "test", "data", "test.backtest", "release"):
         assert f"[{table}]" in text or f"[{table}." in text
 
 
