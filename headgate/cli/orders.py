@@ -78,7 +78,7 @@ class PrefectServer:
         if answer.status_code == 404:
             raise Missing(
                 f"the Prefect server at {self.address} has no deployment {name}",
-                "`python -m deployments register`, with the same PREFECT_API_URL, offers it there",
+                "`headgate deploy`, with the same PREFECT_API_URL, offers it there",
             )
         return str(self._document(answer)["id"])
 
@@ -93,7 +93,7 @@ class PrefectServer:
             raise Rejected(
                 f"the Prefect server refused what was asked: {detail(answer)}",
                 "correct that value; a field that it does not know means that its deployments are of another version: "
-                "`python -m deployments register` brings them up to date",
+                "`headgate deploy` brings them up to date",
             )
         return self._run(answer)
 

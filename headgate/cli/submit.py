@@ -56,6 +56,9 @@ class Asked(Ending):
 @click.option("--tag", default="", help="Git tag that must point at the bundle's commit and name its version.")
 @click.option("--key", default="", help="What makes this order one: the CI pipeline's id, for example.")
 @click.option("--note", default="", help="For people; kept with the run.")
+@click.option(
+    "--record", type=click.Path(dir_okay=False, path_type=Path), help="Also write what --json prints to this file."
+)
 @click.option("--push-only", is_flag=True, help="Store the bundle, print its digest, and ask for nothing.")
 @click.option(
     "--wait",
@@ -75,6 +78,7 @@ def submit_command(
     tag: str,
     key: str,
     note: str,
+    record: Path | None,
     push_only: bool,
     wait: float | None,
     as_json: bool,
@@ -123,12 +127,20 @@ def submit_command(
         )
         if not as_json:
             click.echo(f"{asked.reason}: {found.model} {found.version} to {environment.name}; {asked.page}", err=True)
+        keep(asked, record)
         if wait is None:
             say(asked.model_dump(mode="json"), f"run {run.id}", as_json=as_json)
             return 0
         ended = followed(server, asked, environment, wait=wait, as_json=as_json)
+    keep(ended, record)
     say(ended.model_dump(mode="json"), told(ended, environment), as_json=as_json)
     return EXIT[ended.outcome]
+
+
+def keep(asked: Asked, path: Path | None) -> None:
+    """Write the order down for the steps of a pipeline that come after."""
+    if path:
+        path.write_text(asked.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def form_of(found: Stored, environment: Environment, document: dict[str, Any], note: str) -> dict[str, Any]:
