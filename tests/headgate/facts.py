@@ -10,6 +10,7 @@ from headgate.gates import Answer, Finding, Question, Verdict
 from headgate.lifecycle import (
     Aborted,
     Approved,
+    Awaited,
     Began,
     Checked,
     CheckResult,
@@ -25,10 +26,14 @@ from headgate.lifecycle import (
     Overruled,
     Passed,
     Paused,
+    Proof,
+    Released,
     Reported,
     Requested,
     Resumed,
+    Slept,
     Staged,
+    Weighed,
 )
 from headgate.plan import CanaryStep, Plan, Policy, Strategy, Undecided
 from headgate.report import EvidencePoint, Traffic
@@ -75,6 +80,9 @@ RESULTS = st.builds(
     numbers=NUMBERS,
     details=FEW_LINES,
 )
+PROOFS = st.builds(Proof, method=st.sampled_from(["named", "form", "ssh"]), signature=TEXT)
+APPROVALS = st.builds(Approved, bundle=DIGESTS, note=TEXT, approver=TEXT, expires=st.none() | TIMES, proof=PROOFS)
+REFUSALS = st.builds(Declined, bundle=DIGESTS, reason=TEXT, approver=TEXT, proof=PROOFS)
 FACTS = st.one_of(
     REQUESTS,
     st.builds(Entered, attempt=st.integers(1, 9), process=TEXT),
@@ -94,8 +102,12 @@ FACTS = st.one_of(
     st.builds(Decided, outcome=st.sampled_from(Outcome), reason=TEXT),
     st.builds(Overruled, outcome=st.sampled_from(Outcome), reason=TEXT),
     st.builds(Concluded, outcome=st.sampled_from(Outcome), serving=st.none() | DIGESTS, revision=st.integers(0, 99)),
-    st.builds(Approved, bundle=DIGESTS, note=TEXT),
-    st.builds(Declined, bundle=DIGESTS, reason=TEXT),
+    APPROVALS,
+    REFUSALS,
+    st.builds(Weighed, entry=st.integers(0, 16), said=APPROVALS | REFUSALS, counts=st.booleans(), reason=TEXT),
+    st.builds(Awaited, since=TIMES, stop=TEXT),
+    st.builds(Slept, until=TIMES, why=TEXT),
+    st.builds(Released, reason=TEXT, harmed=st.booleans()),
     st.builds(Paused, reason=TEXT),
     st.just(Resumed()),
     st.builds(Aborted, reason=TEXT),

@@ -18,7 +18,7 @@ from headgate.cli.look import gates_text
 from headgate.errors import Rejected
 from headgate.gates import Gates, Question, Rate, Slices
 from headgate.ledger import Entry
-from headgate.lifecycle import Judged, Paused
+from headgate.lifecycle import Approved, Compiled, Declined, Judged, Paused, Proof, Weighed
 from headgate.plan import Approval, Plan, Policy, Reaction
 from headgate.report import EvidencePoint, Story, Traffic, markdown, numbers, plots_markdown, render, story
 from headgate.report.charts import NARROW, WIDE, error_chart, traffic_chart
@@ -136,6 +136,27 @@ def test_outside_text_never_becomes_markup() -> None:
     prose = re.sub(r"`[^`]*`", "", markdown(told).replace("\\`", ""))
     assert "<" not in prose
     assert " | `code`" not in markdown(told)
+
+
+def test_who_approved_is_named_with_the_proof_and_until_when() -> None:
+    """C-10, C-11: a person's part in a release is a fact with a name and a time, also when it did not count."""
+    facts = list(opening("2.0.0", "1.0.0", CHECKS))
+    bundle = next(fact.bundle for _, _, fact in facts if isinstance(fact, Compiled))
+    proof = Proof(method="ssh", signature="-----BEGIN SSH SIGNATURE-----")
+    good = Approved(bundle=bundle, approver="ann", note="numbers agree", expires=after(3600), proof=proof)
+    forged = good.model_copy(update={"approver": "bob", "note": NASTY})
+    number = len(facts)
+    facts += [
+        (after(30), "eve", forged),
+        (after(31), "worker", Weighed(entry=number + 1, said=forged, counts=False, reason="made with the key of eve")),
+        (after(40), "ann", good),
+        (after(41), "worker", Weighed(entry=number + 3, said=good, counts=True, reason="signed")),
+        (after(50), "bob", Declined(bundle=bundle, reason="no")),
+    ]
+    text = re.sub(r"<[^>]*>", "", render(story(release="r", entries=written(facts))).decode())
+    assert f"by ann, by an SSH signature, until {after(3600):%Y-%m-%d %H:%M:%S} UTC: numbers agree" in text
+    assert "it does not count: made with the key of eve" in text
+    assert "by bob, known by name only: no; not weighed yet" in text
 
 
 @pytest.mark.parametrize("name", STORIES)
