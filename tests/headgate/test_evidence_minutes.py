@@ -88,11 +88,13 @@ def test_an_outcome_counts_once_a_key_for_the_whole_watch() -> None:
 
 
 LINES = st.lists(
-    st.tuples(st.integers(0, 400), st.sampled_from(["", "a", "b", "c"]), st.booleans(), st.booleans()), max_size=60
+    st.tuples(st.integers(0, 400), st.sampled_from(["", "a", "b", "c"]), st.booleans(), st.booleans()),
+    min_size=8,
+    max_size=60,
 )
 
 
-@given(lines=LINES, cuts=st.sets(st.integers(0, 60), max_size=4), lost=st.booleans())
+@given(lines=LINES, cuts=st.sets(st.integers(1, 30), min_size=1, max_size=4), lost=st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_the_sums_do_not_depend_on_when_was_looked(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, str, bool, bool]], cuts: set[int], lost: bool
