@@ -224,10 +224,13 @@ def told(ending: Ending, environment: Environment) -> str:
     name = f"{ending.model} {ending.version}".strip()
     lines = [f"{word}  {name} in {ending.environment}", f"  why      {ending.reason}"]
     if ending.outcome is None:
-        lines.append("  now      traffic stays as it is, and is not judged until the same command runs again")
+        lines.append("  now      traffic stays as it is; the same command, or `headgate sweep`, judges it and goes on")
         lines += [f"  to end   headgate abort {ending.release} --reason ..."] if ending.release else []
     else:
         lines.append(f"  serving  {ending.serving or 'nothing'}")
+    if ending.watched_until:
+        until = f"{ending.watched_until:%Y-%m-%d %H:%M} UTC"
+        lines.append(f"  watched  on probation until {until}, by `headgate sweep --every 60` or the deployment `sweep`")
     if ending.report:
         lines.append(f"  report   {open_store(environment.store).presign(ending.report, 7 * 24 * 3600)}")
     if ending.release:

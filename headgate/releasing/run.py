@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from headgate.environment import Environment
@@ -53,6 +53,8 @@ class Ending(Value):
     serving: Digest | None = None
     report: str = ""
     """Key of the page in the store."""
+    watched_until: datetime | None = None
+    """Until when a sweep judges what was promoted, and the bundle before is kept warm; None without probation."""
     asleep: datetime | None = None
     """When a release that no process holds any more is entered again at the latest."""
 
@@ -98,7 +100,8 @@ class Desk:
 
 def ending_of(run: Run) -> Ending:
     """How the release stands, read from its ledger."""
-    state = ReleaseJournal(open_store(run.environment.store), run.release, run.actor).refresh()
+    journal = ReleaseJournal(open_store(run.environment.store), run.release, run.actor)
+    state = journal.refresh()
     decided, concluded = state.decided, state.concluded
     return Ending(
         release=run.release,
@@ -109,5 +112,18 @@ def ending_of(run: Run) -> Ending:
         reason=decided.reason if decided else state.asleep.why if state.asleep else "still open",
         serving=concluded.serving if concluded else None,
         report=state.reported.page if state.reported else "",
+        watched_until=probation_end(journal),
         asleep=state.asleep.until if state.asleep and not concluded else None,
     )
+
+
+def probation_end(journal: ReleaseJournal) -> datetime | None:
+    """When the probation of what was promoted is over; None when there is nothing to go back to, or it is over."""
+    state = journal.state
+    promoted = state.concluded is not None and state.concluded.outcome is Outcome.PROMOTED
+    if not promoted or state.released or state.requested is None or state.compiled is None:
+        return None
+    if state.compiled.stable in (None, state.compiled.bundle) or not state.requested.plan.probation_seconds:
+        return None
+    decided_at = next(entry.at for entry in journal.entries if entry.fact["kind"] == "decided")
+    return decided_at + timedelta(seconds=state.requested.plan.probation_seconds)
