@@ -7,9 +7,21 @@ from collections.abc import Sequence, Set
 from pydantic import AwareDatetime, Field
 
 from headgate.errors import Rejected
-from headgate.gates import Question, Verdict
+from headgate.gates import PROBATION, Question, Verdict
 from headgate.ledger import Entry
-from headgate.lifecycle import FACT, Checked, CheckResult, Intent, Judged, Outcome, Phase, release_of
+from headgate.lifecycle import (
+    FACT,
+    Checked,
+    CheckResult,
+    Entered,
+    Intent,
+    Judged,
+    Outcome,
+    Phase,
+    Release,
+    Watched,
+    release_of,
+)
 from headgate.plan import Plan
 from headgate.report.approvers import Spoken, spoken_in
 from headgate.report.series import Durations, EvidencePoint, Total, Traffic, VariantName, bucketed, thinned, totals
@@ -75,6 +87,8 @@ class Story(Value):
     decided_by: str = ""
     decided_at: AwareDatetime | None = None
     concluded_at: AwareDatetime | None = None
+    probation: str = ""
+    """How the watch after the promotion stands or ended."""
     paused: bool = False
     attempts: int = 0
     candidate: str | None = None
@@ -159,8 +173,9 @@ def story(
         decided_by=at["decided"].actor if "decided" in at else "",
         decided_at=at["decided"].at if "decided" in at else None,
         concluded_at=at["concluded"].at if "concluded" in at else None,
+        probation=probation_of(state),
         paused=state.paused,
-        attempts=state.attempt,
+        attempts=attempts_of(dated),
         candidate=state.compiled.bundle if state.compiled else None,
         stable=state.compiled.stable if state.compiled else None,
         serving=state.concluded.serving if state.concluded else None,
@@ -195,19 +210,32 @@ def checks_of(dated: Sequence[Dated]) -> tuple[CheckLine, ...]:
 
 
 def verdicts_of(dated: Sequence[Dated]) -> tuple[VerdictLine, ...]:
-    """Every verdict, in order."""
+    """Every verdict, in order; those of the probation last."""
     return tuple(
         VerdictLine(
             seq=entry.seq,
             at=entry.at,
-            step=fact.step,
+            step=fact.step if isinstance(fact, Judged) else PROBATION,
             watermark=utc(fact.watermark),
             verdict=fact.verdict,
-            guards=guards_of(fact.question),
+            guards=guards_of(fact.question) if isinstance(fact, Judged) else (),
         )
         for entry, fact in dated
-        if isinstance(fact, Judged)
+        if isinstance(fact, Judged | Watched)
     )
+
+
+def attempts_of(dated: Sequence[Dated]) -> int:
+    """Processes that took the release up until it was concluded; whoever only watches it afterwards is none."""
+    concluded = next((place for place, (_, fact) in enumerate(dated) if fact.kind == "concluded"), len(dated))
+    return max((fact.attempt for _, fact in dated[:concluded] if isinstance(fact, Entered)), default=0)
+
+
+def probation_of(state: Release) -> str:
+    """How the watch after the promotion stands or ended, in one line; empty when there was none."""
+    if state.released:
+        return state.released.reason
+    return f"on probation: {state.watched.verdict.reason}" if state.watched else ""
 
 
 def guards_of(question: Question) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,8 +57,10 @@ STANDS = {
     State.LIVE: "wait",
     State.AHEAD: "ahead",
 }
-WATCHING = {"observed": "observation", "judged": "verdict"}
-"""Kinds of facts that come again and again while a step lasts, and what they are called."""
+WATCHING = {"observed": "observation", "judged": "verdict", "watched": "probation verdict"}
+"""Kinds of facts that come again and again while a step or a probation lasts, and what they are called."""
+VERDICTS = ("judged", "watched")
+"""Those that say something: of a run of them, the last one stays open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +220,12 @@ def charts(story: Story) -> tuple[Chart, ...]:
 def folded(ledger: Sequence[LedgerLine]) -> list[Fold]:
     """The entries in order. Of a run of observations and verdicts only the last verdict stays open."""
     folds: list[Fold] = []
-    for watching, run in groupby(ledger, key=lambda line: line.kind in WATCHING):
+    end = next((line.seq for line in ledger if line.kind == "concluded"), math.inf)
+    for watching, run in groupby(
+        ledger, key=lambda line: line.kind in WATCHING or (line.kind == "entered" and line.seq > end)
+    ):
         lines = tuple(run)
-        closed = lines[:-1] if lines[-1].kind == "judged" else lines
+        closed = lines[:-1] if lines[-1].kind in VERDICTS else lines
         if watching and closed:
             counts = Counter(line.kind for line in closed)
             told = [words.plural(counts[kind], noun) for kind, noun in WATCHING.items() if counts[kind]]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from headgate.gates import Answer, Finding, Question, Verdict
+from headgate.gates import Answer, Baseline, Finding, Gates, ProbationQuestion, Question, Verdict
 from headgate.lifecycle import (
     Aborted,
     Approved,
@@ -33,6 +33,7 @@ from headgate.lifecycle import (
     Resumed,
     Slept,
     Staged,
+    Watched,
     Weighed,
 )
 from headgate.plan import CanaryStep, Plan, Policy, Strategy, Undecided
@@ -83,6 +84,9 @@ RESULTS = st.builds(
 PROOFS = st.builds(Proof, method=st.sampled_from(["named", "form", "ssh"]), signature=TEXT)
 APPROVALS = st.builds(Approved, bundle=DIGESTS, note=TEXT, approver=TEXT, expires=st.none() | TIMES, proof=PROOFS)
 REFUSALS = st.builds(Declined, bundle=DIGESTS, reason=TEXT, approver=TEXT, proof=PROOFS)
+WATCH = ProbationQuestion(
+    gates=Gates(), baseline=Baseline(), revision=7, judged_from=datetime(2026, 1, 1, tzinfo=UTC), seconds=600
+)
 FACTS = st.one_of(
     REQUESTS,
     st.builds(Entered, attempt=st.integers(1, 9), process=TEXT),
@@ -98,6 +102,7 @@ FACTS = st.one_of(
     st.builds(Began, step=STEPS, revision=st.integers(0, 99), weight=SHARES, mirror=SHARES, judged_from=TIMES),
     st.builds(Observed, step=STEPS, evidence=DIGESTS, cursor=st.just({}), watermark=TIMES, late=st.integers(0, 10**6)),
     st.builds(Judged, step=STEPS, question=st.just(Question()), verdict=VERDICTS, watermark=TIMES),
+    st.builds(Watched, question=st.just(WATCH), verdict=VERDICTS, watermark=TIMES),
     st.builds(Passed, step=STEPS),
     st.builds(Decided, outcome=st.sampled_from(Outcome), reason=TEXT),
     st.builds(Overruled, outcome=st.sampled_from(Outcome), reason=TEXT),
