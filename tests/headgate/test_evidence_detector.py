@@ -1,4 +1,4 @@
-"""The e-detector keeps its run length, finds what it shall find, and takes any number. C-33 C-44"""
+"""The e-detector keeps its run length, finds what it shall find, and takes any number. C-44"""
 
 from __future__ import annotations
 

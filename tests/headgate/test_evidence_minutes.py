@@ -1,4 +1,4 @@
-"""What a watch counts: keys once a window until they fail; the same whatever the cuts between looks. C-35 C-44"""
+"""What a watch counts: keys once a window until they fail; the same whatever the cuts between looks. C-44"""
 
 from __future__ import annotations
 
