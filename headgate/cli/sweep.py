@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from headgate import clock
-from headgate.cli.common import actor, environment_option, json_option, say
+from headgate.cli.common import actor, environment_option, json_option, permitted, say
 from headgate.environment import Environment
+from headgate.policy import Role
 from headgate.releasing.sweep import ORPHAN_SECONDS, Done, sweep
 
 
@@ -37,6 +38,7 @@ def sweep_command(environment: Environment, every: float | None, orphan_seconds:
     """
     if every and as_json:
         raise click.UsageError("--every never ends, so that it has no one document to print as --json")
+    permitted(environment, Role.OPERATOR, "sweep releases")
     while True:
         done = sweep(environment, actor(), orphan_seconds=orphan_seconds)
         say([one.model_dump(mode="json") for one in done], told(done, environment), as_json=as_json)

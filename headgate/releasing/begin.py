@@ -54,8 +54,7 @@ def begin(
         )
     store = open_store(environment.store)
     manifest, source = asked_for(plan, store)
-    if intent is not Intent.ROLLBACK:
-        permit(policy_of(store, environment.name), actor, Role.OPERATOR, f"{intent} {manifest.model.name}")
+    permitted(store, environment, actor, intent, manifest)
     if intent is Intent.RELEASE:
         plan = plan_under(store, environment.name, manifest, plan)
         refuse_unfit(plan)
@@ -78,6 +77,13 @@ def begin(
         take_place(serving, release, queue=plan.overlap is Overlap.QUEUE, ahead=intent is Intent.ROLLBACK)
         open_ledger(ReleaseJournal(store, release, actor), requested)
     return enter(release, requested, environment, store, actor, patience_seconds=patience_seconds, flow_run=flow_run)
+
+
+def permitted(store: ObjectStore, environment: Environment, actor: str, intent: Intent, manifest: Manifest) -> None:
+    """Raise `Rejected` when the environment's policy does not let `actor` do this; rollbacks ask by themselves."""
+    role = {Intent.RELEASE: Role.OPERATOR, Intent.ADOPTION: Role.ADMIN}.get(intent)
+    if role:
+        permit(policy_of(store, environment.name), actor, role, f"{intent} {manifest.model.name}")
 
 
 def standing(store: ObjectStore, state: Serving, requested: Requested, actor: str) -> str | None:
@@ -205,6 +211,7 @@ def in_the_way(plan: Plan, environment: Environment, actor: str) -> str:
     """The model of which another release is open that this plan supersedes; empty when it supersedes none."""
     store = open_store(environment.store)
     manifest, source = asked_for(plan, store)
+    permitted(store, environment, actor, Intent.RELEASE, manifest)
     plan = plan_under(store, environment.name, manifest, plan)
     if plan.overlap is not Overlap.SUPERSEDE:
         return ""
