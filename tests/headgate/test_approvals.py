@@ -178,7 +178,7 @@ def test_an_environment_without_policy_takes_a_name(desk: Desk) -> None:
 
 
 def test_a_form_is_recorded_as_one(desk: Desk) -> None:
-    """C-10, C-11: who and when, and how much that proves."""
+    """C-10: who and when, and how much that proves."""
     journal = desk.release()
     record_form_answer(desk.store, "r1", ANN, approve=True, note="from the UI")
     assert not waits(journal)

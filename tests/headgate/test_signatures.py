@@ -52,7 +52,7 @@ def test_no_bit_of_a_signature_can_be_turned(signers: Signers, bit: int) -> None
 
 
 def test_what_is_wrong_is_said(signers: Signers) -> None:
-    """C-20: each reason is one that a person can act on."""
+    """Each reason is one that a person can act on."""
     ann, bob = "ann@example.org", "bob@example.org"
     good, both = signers.sign(TEXT, ann), signers.line(ann) + signers.line(bob)
     theirs = signers.sign(TEXT, "eve")
@@ -126,7 +126,7 @@ def test_an_agent_signs_for_a_public_key(tmp_path: Path, agent: None) -> None:
 
 
 def test_what_cannot_sign_says_so(tmp_path: Path) -> None:
-    """C-20. A key with a passphrase is asked for at a terminal, and there is none."""
+    """A key with a passphrase is asked for at a terminal, and there is none."""
     own = Signers(tmp_path)
     with pytest.raises(Missing, match="no key"):
         sign(TEXT, tmp_path / "nothing", NAMESPACE)
