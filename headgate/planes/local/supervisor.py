@@ -17,11 +17,12 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import aiohttp
 
 from headgate.environment import Environment
-from headgate.errors import Conflict, HeadgateError
+from headgate.errors import Conflict, HeadgateError, Unavailable
 from headgate.planes.local import processes
 from headgate.planes.local.control import Control
 from headgate.planes.local.door import Door
@@ -38,6 +39,8 @@ SETTLING_SECONDS = 0.02
 """The same while the gateway takes up a change."""
 STORE_SECONDS = 2.0
 """Between two tries to read the ledgers."""
+ROOM_SECONDS = 0.5
+"""Between two tries to write down who supervises, while the disk is full."""
 STANDBY_SECONDS = 1.0
 """Between two looks after the one that waits to take over."""
 
@@ -49,13 +52,13 @@ async def supervise(environment: Environment, layout: Layout, *, relieved: bool)
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     async with aiohttp.ClientSession() as session:
         control = Control(environment, layout)
-        control.adopt()
+        await insisting(control.adopt)
         door = Door(control, session, token=secrets.token_urlsafe(32))
         port = await door.open()
         identity = processes.identity_of(os.getpid())
         assert identity, "this process runs"
         record = Supervisor(process=identity, port=port, token=door.token, gateway=environment.port)
-        write_record(layout.supervisor_record, record)
+        await insisting(lambda: write_record(layout.supervisor_record, record))
         log.info("supervising environment %s, pid %d, store %s", environment.name, identity.pid, environment.store)
         async with asyncio.TaskGroup() as work:
             tasks = [
@@ -71,6 +74,18 @@ async def supervise(environment: Environment, layout: Layout, *, relieved: bool)
         await door.close()
         layout.supervisor_record.unlink(missing_ok=True)
         log.info("leaving; servers and gateway go on (`headgate down` stops them)")
+
+
+async def insisting(act: Callable[[], None]) -> None:
+    """Do what needs room on the disk, however long there is none: nobody else would see that callers are answered."""
+    while True:
+        try:
+            act()
+        except Unavailable as error:
+            log.warning("cannot begin yet: %s", error.message)
+            await asyncio.sleep(ROOM_SECONDS)
+        else:
+            return
 
 
 async def learn(control: Control, environment: Environment) -> None:
