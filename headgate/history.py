@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headgate.bundle import Bundle
-from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger
+from headgate.ledger import READERS, Entry, Ledger
 from headgate.lifecycle import Outcome, Phase
 from headgate.serving import ENVIRONMENT_FACT, Seen, Wished
 from headgate.stores import ObjectStore, folders
 from headgate.topology import Topology
 from headgate.values import Value
+
+if TYPE_CHECKING:
+    from headgate.bundle import Bundle
 
 
 class Served(Value):
@@ -96,6 +100,27 @@ def tell(store: ObjectStore, release: str) -> Told | None:
         phase=state.phase,
         outcome=state.decided.outcome if state.decided else None,
         reason=state.decided.reason if state.decided else "",
+    )
+
+
+def recent(store: ObjectStore, environment: str, models: Collection[str], last: int) -> tuple[list[Told], int]:
+    """The last releases of some models in an environment, oldest first, and how many there were before.
+
+    Of each release that the store knows the first entry is read; only of those that are told, the others.
+    """
+    names = releases_in(store)
+    with ThreadPoolExecutor(READERS) as readers:
+        firsts = list(readers.map(lambda name: Ledger(store, release_ledger(name)).one(1), names))
+    asked = [(first.at, name) for first, name in zip(firsts, names, strict=True) if about(first, environment, models)]
+    newest = [name for _, name in sorted(asked)][-last:]
+    return [line for name in newest if (line := tell(store, name))], len(asked) - len(newest)
+
+
+def about(first: Entry, environment: str, models: Collection[str]) -> bool:
+    """Whether a release, whose first entry is given, is one of these models there."""
+    requested = first.fact
+    return requested.get("kind") == "requested" and (
+        requested["plan"]["environment"] == environment and requested["model"] in models
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from headgate.bundle import describe
 from headgate.environment import Environment
 from headgate.journal import utc_now
 from headgate.lifecycle import Intent, Release
@@ -29,6 +28,7 @@ def checks_ahead(store: ObjectStore, state: Release) -> tuple[str, ...]:
         return ()
     if state.staged or compiled.bundle == compiled.stable:
         return ()
+    from headgate.bundle import describe
     from headgate.checks import planned
 
     return planned(describe(store, compiled.bundle).manifest, has_stable=compiled.stable is not None)

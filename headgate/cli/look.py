@@ -13,7 +13,7 @@ from headgate.cli.names import DIGEST, bundle_named, model_named, nothing_releas
 from headgate.cli.progress import told
 from headgate.environment import Environment
 from headgate.errors import Missing, Rejected
-from headgate.history import differences, history, models_in, releases_in, served_at, tell
+from headgate.history import differences, history, models_in, recent, releases_in, served_at
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import FACT, Judged
 from headgate.plan import Plan
@@ -26,9 +26,10 @@ from headgate.stores import ObjectStore, open_store
 @click.argument("model", required=False)
 @environment_option
 @click.option("--at", "moment", metavar="TIME", help="Only what served then, for example 2026-03-01T12:00 (UTC).")
+@click.option("--last", type=click.IntRange(min=1), default=100, show_default=True, help="So many releases.")
 @json_option
-def history_command(model: str | None, environment: Environment, moment: str | None, as_json: bool) -> None:
-    """List every release, and what served when; with MODEL, of that model only.
+def history_command(model: str | None, environment: Environment, moment: str | None, last: int, as_json: bool) -> None:
+    """List the last releases, and what served when; with MODEL, of that model only.
 
     Use it to find a release's id, a bundle to go back to, or what gave a caller an answer at some time.
 
@@ -41,7 +42,7 @@ def history_command(model: str | None, environment: Environment, moment: str | N
     time = time_of(moment) if moment else None
     models = [model_named(store, environment, model)] if model else models_in(store, environment.name)
     if not models:
-        document: dict[str, Any] = {} if time else {"releases": [], "served": {}}
+        document: dict[str, Any] = {} if time else {"releases": [], "older": 0, "served": {}}
         text = nothing_released(store, environment)
         say(document, text, as_json=as_json)
         return
@@ -57,9 +58,7 @@ def history_command(model: str | None, environment: Environment, moment: str | N
         document = {name: at.model_dump(mode="json") if at else None for name, at in found.items()}
         say(document, table(rows, ("MODEL", "SINCE (UTC)", "STABLE", "CANDIDATE", "BECAUSE OF")), as_json=as_json)
         return
-    releases = [line for release in releases_in(store) if (line := tell(store, release))]
-    here = (line for line in releases if line.environment == environment.name and line.model in models)
-    asked = sorted(here, key=lambda line: line.asked_at)
+    asked, older = recent(store, environment.name, models, last)
     served = {name: history(journal) for name, journal in journals.items()}
     lines = [
         (f"{line.asked_at:%Y-%m-%d %H:%M:%S}", line.release, line.outcome or line.phase, line.asked_by, line.reason)
@@ -70,10 +69,12 @@ def history_command(model: str | None, environment: Environment, moment: str | N
         for name, stretch in served.items()
         for s in stretch
     ]
-    text = table(lines, ("ASKED (UTC)", "RELEASE", "ENDED", "BY", "WHY")) + "\n\n"
+    text = f"({older:,} earlier releases: see them with --last)\n" if older else ""
+    text += table(lines, ("ASKED (UTC)", "RELEASE", "ENDED", "BY", "WHY")) + "\n\n"
     text += table(stretches, ("SINCE (UTC)", "MODEL", "REVISION", "STABLE", "CANDIDATE", "BECAUSE OF"))
     document = {
         "releases": [line.model_dump(mode="json") for line in asked],
+        "older": older,
         "served": {name: [s.model_dump(mode="json") for s in stretch] for name, stretch in served.items()},
     }
     say(document, text, as_json=as_json)

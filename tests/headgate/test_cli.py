@@ -142,7 +142,7 @@ def test_wrong_settings_are_wrong_input(
 
 NOTHING_YET: dict[str, tuple[tuple[str, ...], Any]] = {
     "status": (("status",), []),
-    "history": (("history",), {"releases": [], "served": {}}),
+    "history": (("history",), {"releases": [], "older": 0, "served": {}}),
     "history at a time": (("history", "--at", "2026-03-01"), {}),
     "verify": (("verify",), {"ledgers": 0, "entries": 0, "blobs": 0, "problems": []}),
     "down": (("down",), {"environment": "production", "stopped": False}),

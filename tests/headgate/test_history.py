@@ -9,8 +9,9 @@ import pytest
 
 from headgate.bundle import Bundle
 from headgate.bundle.oci import BundleFile
-from headgate.history import differences, environments_in, history, models_in, releases_in, served_at, tell
+from headgate.history import differences, environments_in, history, models_in, recent, releases_in, served_at, tell
 from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.ledger import Ledger
 from headgate.lifecycle import Decided, Outcome, Phase, Requested
 from headgate.manifest import Manifest
 from headgate.plan import Plan
@@ -110,6 +111,35 @@ def test_a_release_in_a_line() -> None:
     ended = tell(store, "r1")
     assert ended
     assert (ended.outcome, ended.reason) == (Outcome.TURNED_BACK, "golden: 0 of 1")
+
+
+def test_the_last_releases_are_told_and_the_others_counted() -> None:
+    """Of those only their first entry is read: a thousand past releases must not make a look slow."""
+    read: list[str] = []
+
+    class Watched(MemoryStore):
+        def read(self, key: str) -> bytes:
+            read.append(key)
+            return super().read(key)
+
+    store = Watched()
+    for number in range(6):
+        at = NOON - timedelta(days=number)  # names are in another order than times
+        journal = ReleaseJournal(store, f"r{number}", "ada", clock=lambda at=at: at)  # type: ignore[misc]
+        journal.record(REQUEST)
+        journal.record(Decided(outcome=Outcome.TURNED_BACK, reason=str(number)))
+    ReleaseJournal(store, "wine-1", "ada").record(REQUEST.model_copy(update={"model": "wine"}))
+    elsewhere = REQUEST.plan.model_copy(update={"environment": "staging"})
+    ReleaseJournal(store, "staged", "ada").record(REQUEST.model_copy(update={"plan": elsewhere}))
+    Ledger(store, "releases/unasked").append({"kind": "paused"}, after=None, actor="ada", at=NOON)
+    read.clear()
+    told, older = recent(store, "production", ["co2"], last=2)
+    assert ([line.release for line in told], older) == (["r1", "r0"], 4)
+    assert [line.reason for line in told] == ["1", "0"]
+    seconds = [key for key in read if key.endswith("00000002.json")]
+    assert sorted(seconds) == ["releases/r0/00000002.json", "releases/r1/00000002.json"]
+    assert recent(store, "production", ["co2", "wine"], last=100)[1] == 0
+    assert [line.release for line in recent(store, "staging", ["co2"], last=100)[0]] == ["staged"]
 
 
 def bundle(*, version: str = "1.0.0", lock: str = "", files: dict[str, bytes] | None = None, gain: float = 1) -> Bundle:
