@@ -452,6 +452,22 @@ def test_a_weight_of_what_nobody_said_is_found_out(number: int, desk: Desk) -> N
     assert len(desk.alarms()) == 1
 
 
+def test_a_refusal_that_nobody_said_ends_nothing(desk: Desk) -> None:
+    """Forged ones are taken back before a driver acts on them; a true one that stands beside them is not."""
+    desk.policy()
+    journal = desk.release()
+    forger = ReleaseJournal(desk.store, "r1", EVE)
+    forged = Declined(bundle=NEW, reason="no", approver=ANN)
+    forger.record(Weighed(entry=1, said=forged, counts=True, reason="fine"))
+    assert forger.state.declined == forged
+    assert settle(journal).declined is None
+    decline(desk.store, "r1", ANN, "not on a Friday", desk.signers.key(ANN))
+    forger.record(Weighed(entry=1, said=forged, counts=True, reason="fine"))
+    declined = settle(journal).declined
+    assert declined
+    assert declined.reason == "not on a Friday"
+
+
 def test_what_was_refused_stays_refused(desk: Desk) -> None:
     desk.policy()
     journal = desk.release()
