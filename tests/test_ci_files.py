@@ -56,7 +56,7 @@ def test_nothing_of_a_push_gets_into_a_command() -> None:
 
 
 def test_one_release_at_a_time_and_production_after_staging() -> None:
-    """C-08: production is given the digest that staging has proven."""
+    """Production is given the digest that staging has proven."""
     hub, lab = read("github-actions.yml"), read("gitlab-ci.yml")
     assert hub["concurrency"]["cancel-in-progress"] is False
     assert hub["jobs"]["production"]["needs"] == "staging"
