@@ -48,7 +48,7 @@ maximum = 10
 [schema.outputs.y]
 type = "number"
 """
-METRICS: dict[str, Metric] = {"refund": Rate(guard=False, ratio_margin=0.25)}
+METRICS: dict[str, Metric] = {"refund": Rate(kind="rate", guard=False, ratio_margin=0.25)}
 GATES = Gates(errors=ErrorRate(difference_margin=0.01), invalid=None, disagreement=None, metrics=METRICS)
 FAST, SLOW = 20_000.0, 80_000.0
 """Microseconds."""
