@@ -36,6 +36,7 @@ COMMANDS = {
     "plan": ("plan", "Say what a release will need, before it is begun."),
     "calibrate": ("calibrate", "Measure harmless traffic before gates may block."),
     "release": ("release", "Release a model, or take up its open release."),
+    "joint": ("joint", "Release several models in order: all, or none."),
     "submit": ("submit", "Ask a Prefect server for a release, as CI does."),
     "rollback": ("release", "Go back to a stored bundle."),
     "adopt": ("release", "Make a model that runs already the first stable."),
