@@ -43,6 +43,7 @@ class Offer:
     def schema(self, environments: Sequence[str]) -> dict[str, Any]:
         """The form, as JSON Schema, with these environments to choose from, the first one preset."""
         schema = parameter_schema(self.flow).model_dump(exclude_unset=True)
+        schema["properties"]["request"]["title"] = self.flow.name.capitalize()
         for form in schema.get("definitions", {}).values():
             properties = form.get("properties", {})
             if "environment" in properties:

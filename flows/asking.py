@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from headgate.cli.asking import plan_from
 from headgate.errors import Rejected
-from headgate.plan import Approval, Overlap, Plan, Strategy
+from headgate.plan import Approval, Overlap, Strategy
 from headgate.values import Value
 
 PATIENCE_SECONDS = 120
@@ -42,7 +42,8 @@ class ReleaseForm(Value):
     model: str = Field(
         title="Model",
         pattern=SOMETHING,
-        description="A model folder on the worker's machine, or a stored bundle as `MODEL@VERSION` or digest.",
+        description="A model folder on the worker's machine, or a stored bundle as `MODEL@VERSION` or digest: "
+        "`models/co2`, `co2@1.1.0`.",
         examples=["examples/co2/v2", "co2@1.1.0"],
     )
     environment: EnvironmentName = Field(default="production", title="Environment", description="Where it shall serve.")
@@ -94,17 +95,13 @@ class ReleaseForm(Value):
             raise ValueError(wrong.message) from wrong
         return settings
 
-    def plan(self, candidate: str) -> Plan:
-        """What is asked for. A choice that was left as it was says nothing, so that a policy may say more.
-
-        Args:
-            candidate: the model folder's path, or a bundle's digest.
-        """
+    def wishes(self) -> tuple[str, ...]:
+        """The plan's values, one `NAME=VALUE` each. A choice left as it was says nothing, so that a policy may."""
         chosen = {
             name: value for name, value in self.choices().items() if value != type(self).model_fields[name].default
         }
         settings = tuple(f"{name}={value.value}" for name, value in chosen.items())
-        return plan_from(candidate, self.environment, None, None, (*settings, *self.settings))
+        return (*settings, *self.settings)
 
     def choices(self) -> dict[str, Strategy | Approval | Overlap]:
         """The plan's values that have a field of their own."""

@@ -18,15 +18,18 @@ from flows.carrying import carried, carry, this_run
 from flows.consent import ask_for_approval, take_answers
 from flows.sleeping import sleep_until
 from flows.waking import look_after, rouse
-from headgate.cli.names import DIGEST, candidate_named
+from headgate.cli.asking import plan_under
+from headgate.cli.names import DIGEST, candidate_named, model_named
 from headgate.cli.release import digest_of_target
 from headgate.environment import Environment
 from headgate.errors import Conflict
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Outcome
+from headgate.policies import policy_of
+from headgate.policy import Role, permit
 from headgate.releasing import Ending, Run, end, make_way, walk
 from headgate.releasing.approvals import hand_in, parted, record_form_answer
-from headgate.stores import open_store
+from headgate.stores import ObjectStore, open_store
 from tasks.acts import TASKS
 from tasks.artifacts import show_story
 from tasks.begin import begin, begin_rollback, put_aside, take_over
@@ -44,8 +47,8 @@ def release(request: ReleaseForm) -> State[None]:
     where, who = Environment.here(request.environment), request.requested_by
     if known := carried():
         return go_on(take_over(known, where, who, request.patience_seconds))
-    candidate, _ = candidate_named(open_store(where.store), on_this_machine(request.model))
-    plan = request.plan(candidate)
+    candidate, _ = candidate_named(permitted(where, who, "release"), on_this_machine(request.model))
+    plan = plan_under(where, candidate, None, None, request.wishes())
     make_way(plan, where, who, TASKS)
     return go_on(begin(plan, where, who, patience_seconds=request.patience_seconds))
 
@@ -56,7 +59,9 @@ def rollback(request: RollbackForm) -> State[None]:
     where, who = Environment.here(request.environment), request.requested_by
     if known := carried():
         return go_on(take_over(known, where, who))
-    to = digest_of_target(open_store(where.store), request.model, request.to) if request.to else ""
+    store = permitted(where, who, "roll back")
+    model_named(store, where, request.model)
+    to = digest_of_target(store, request.model, request.to) if request.to else ""
     why = f"rolled back by {who}: {request.reason}"
     if aside := put_aside(where, request.model, who, why):
         carry(aside.release)
@@ -108,6 +113,13 @@ def go_on(run: Run) -> State[None]:
         ask_for_approval(run, ending)
         sleep_until(this_run(), ending.asleep, ending.reason)
     return last_state(ending)
+
+
+def permitted(environment: Environment, who: str, act: str) -> ObjectStore:
+    """The environment's store, if its policy lets `who` move traffic there. Raises `Rejected` if not."""
+    store = open_store(environment.store)
+    permit(policy_of(store, environment.name), who, Role.OPERATOR, act)
+    return store
 
 
 def newest_attempt(run: Run) -> int:
