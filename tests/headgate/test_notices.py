@@ -129,6 +129,29 @@ def test_a_receiver_can_verify_who_sent_it_and_when(
     assert got.headers["content-type"] == "application/json"
 
 
+def test_the_receiver_of_the_documentation_tells_what_is_genuine(
+    environment: Environment, receiver: Receiver, scribe: Scribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C-84: its very lines; another key, other bytes, an old message and nonsense are refused."""
+    page = Path(__file__).parents[2].joinpath("docs", "notifications.md").read_text()
+    names: dict[str, Any] = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    genuine = names["genuine"]
+    appoint(environment, hook(receiver))
+    scribe.begin("r-1")
+    due(environment)
+    got, header = receiver.got[0], receiver.got[0].headers["x-headgate-signature"]
+    monkeypatch.setattr(time, "time", lambda: START.timestamp() + 60)
+    assert genuine(got.body, header, KEY.encode())
+    assert not genuine(got.body, header, b"another key")
+    assert not genuine(got.body + b" ", header, KEY.encode())
+    assert not genuine(got.body, header.replace("t=1", "t=2"), KEY.encode())
+    for nonsense in ("", "t=,v1=", "v1=" + "0" * 64, "t=1772366400,v1=\u00e9", "a,b"):
+        assert not genuine(got.body, nonsense, KEY.encode())
+    monkeypatch.setattr(time, "time", lambda: START.timestamp() + 600)
+    assert not genuine(got.body, header, KEY.encode())
+
+
 def test_a_channel_gets_only_what_it_chose(environment: Environment, receiver: Receiver, scribe: Scribe) -> None:
     appoint(environment, hook(receiver, events=(Event.PROMOTED,)))
     scribe.begin("r-1")
