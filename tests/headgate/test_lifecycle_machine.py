@@ -240,7 +240,13 @@ class Lifecycle(RuleBasedStateMachine):
     def release(self, version: str, who: str, plan: dict[str, object], fate: Fate) -> None:
         """Somebody asks for a release."""
         asked = Plan.model_validate(
-            {"model": self.digests[version], "shadow": Shadow(percent=0), "replicas": 2, **plan}
+            {
+                "model": self.digests[version],
+                "shadow": Shadow(percent=0),
+                "replicas": 2,
+                "approval_seconds": 86_400,
+                **plan,
+            }
         )
 
         def act() -> None:
