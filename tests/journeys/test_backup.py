@@ -12,10 +12,11 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.faults.scale import past
 from tests.journeys.conftest import Place, calling, place_in, wait_for
 from tests.journeys.test_s3 import PLAN
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(1200)]
 
 REQUEST = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [2.0]}]}
 
@@ -45,6 +46,47 @@ def test_what_was_lost_serves_again(tmp_path: Path, prefect_address: str, s3_set
     for number, settings in enumerate((into_directory, into_s3)):
         with place_in(tmp_path / f"restored-{number}", prefect_address, **settings) as place:
             serves_again(place, to, history, one["serving"], two["serving"])
+
+
+def test_whoever_is_killed_meanwhile_goes_on(tmp_path: Path) -> None:
+    """A backup and a restore, each killed in the middle; nobody uses what is half there."""
+    made = past(tmp_path, 40)
+    to = f"file://{tmp_path / 'backup'}"
+    settings = {"HEADGATE_HOME": made.environment.home, "HEADGATE_STORE": made.environment.store, "NO_COLOR": "1"}
+    place = Place(tmp_path, settings)
+    killed(place, tmp_path / "backup", "backup", "--to", to)
+    assert listed(place, to) == []
+    snapshot = place.told("backup", "--to", to)
+    assert snapshot["copied"] < snapshot["keys"]
+    assert place.told("backup", "--to", to, "--check")["problems"] == []
+
+    again = Place(tmp_path, settings | {"HEADGATE_STORE": f"file://{tmp_path / 'restored'}"})
+    killed(again, tmp_path / "restored", "restore", "--from", to)
+    for words in (("up",), ("backup", "--to", f"file://{tmp_path / 'second'}")):
+        refused = again.headgate(*words)
+        assert refused.returncode == 2, refused
+        assert "half restored" in refused.stderr
+    assert "is not over" in again.told("verify", code=1)["problems"][0]
+    done = again.told("restore", "--from", to)
+    assert 0 < done["copied"] < done["keys"] == snapshot["keys"]
+    assert again.told("verify")["problems"] == []
+    assert again.told("history") == place.told("history")
+
+
+def killed(place: Place, into: Path, *words: str) -> None:
+    """Begin a command, and kill it when it has written a good part of what it will write."""
+    process = place.begin(*words, log=f"{words[0]}.log")
+    try:
+        wait_for(lambda: written(into) > 300, 120, (place.folder / f"{words[0]}.log").read_text)
+        assert process.poll() is None, "it was done before it could be killed"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def written(folder: Path) -> int:
+    """Files in a folder that may not be there."""
+    return sum(1 for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
 
 
 def lose(place: Place) -> None:
