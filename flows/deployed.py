@@ -11,13 +11,14 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
 from flows.asking import ApprovalForm, Decision, ReleaseForm, ResumeForm, RollbackForm, SweepForm
 from flows.carrying import carried, carry, this_run
 from flows.consent import ask_for_approval, take_answers
 from flows.sleeping import sleep_until
-from flows.waking import look_after, rouse
+from flows.waking import drop_backlog, look_after, rouse
 from headgate.cli.asking import plan_under
 from headgate.cli.names import DIGEST, candidate_named, model_named
 from headgate.cli.release import digest_of_target
@@ -92,6 +93,8 @@ def approve(request: ApprovalForm) -> None:
 @flow(name="sweep", flow_run_name="sweep")
 def sweep(request: SweepForm) -> None:
     """Look after every open release of some environments, and enter what is due."""
+    if deployment_id := deployment.get_id():
+        drop_backlog(deployment_id)
     for name in request.environments:
         for done in look_after(Environment.here(name), SWEEPER, orphan_seconds=request.orphan_seconds):
             log = get_run_logger().warning if done.problem else get_run_logger().info

@@ -7,6 +7,8 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import count
@@ -14,21 +16,28 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed
 
 from flows.carrying import TAG, release_in
 from flows.sleeping import RESUMING, wake
 from headgate import clock
 from headgate.environment import Environment
-from headgate.errors import Missing, Unavailable
+from headgate.errors import Corrupt, Missing, Unavailable
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Outcome, Release
 from headgate.releasing import carry_on
 from headgate.releasing.restore import end
-from headgate.releasing.sweep import Done, Found, open_releases, sweep
+from headgate.releasing.sweep import Done, Found, Standing, Suspect, open_releases, sweep
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
 
@@ -40,6 +49,8 @@ STUCK = timedelta(minutes=5)
 """A run that stays pending for longer has lost its worker."""
 LONGEST_PAUSE = timedelta(minutes=30)
 """Between two attempts at a run that fails again and again."""
+MOST_AT_ONCE = 200
+"""Runs that Prefect's API lists in one answer."""
 MEMORY = timedelta(hours=6)
 """Failures that are older no longer count."""
 
@@ -122,9 +133,32 @@ def look_after(environment: Environment, actor: str, *, orphan_seconds: float) -
             except (PrefectException, httpx.HTTPError) as error:
                 raise Unavailable(f"Prefect cannot enter it: {error}", "the next sweep tries again") from error
 
+        enter_the_crashed(client, environment, actor)
         done = sweep(environment, actor, orphan_seconds=orphan_seconds, enter=enter)
         rouse_the_ended(client, open_store(environment.store), actor)
         return done
+
+
+def enter_the_crashed(client: SyncPrefectClient, environment: Environment, actor: str) -> None:
+    """Have runs tried again whose end Prefect itself has seen: nobody has to listen for their signs of life first."""
+    for suspect, state, run in with_runs(client, environment, actor):
+        if not state.asleep and run.state and run.state.type in {StateType.CRASHED, StateType.FAILED}:
+            why = f"its run is {run.state.name.lower()}"
+            lost = Found(release=suspect.release, model=suspect.model, standing=Standing.ORPHANED, why=why)
+            enter_by(client, environment, lost, actor)
+
+
+def with_runs(
+    client: SyncPrefectClient, environment: Environment, actor: str
+) -> Iterator[tuple[Suspect, Release, FlowRun]]:
+    """Every open release whose run Prefect knows; a damaged ledger is the sweep's to raise the alarm over."""
+    for suspect in open_releases(open_store(environment.store), environment.name, actor):
+        try:
+            state = suspect.journal.refresh()
+        except Corrupt:
+            continue
+        if run := known_run(client, state.flow_run):
+            yield suspect, state, run
 
 
 def enter_by(client: SyncPrefectClient, environment: Environment, found: Found, actor: str) -> Way:
@@ -192,11 +226,8 @@ def begin_anew(client: SyncPrefectClient, environment: Environment, release: str
 
 def take_cancellations(client: SyncPrefectClient, environment: Environment, actor: str) -> None:
     """Who cancels the run of an open release in Prefect wants the release to end; record that as an abort."""
-    store = open_store(environment.store)
-    for suspect in open_releases(store, environment.name, actor):
-        state = suspect.journal.refresh()
-        run = None if ending(state) else known_run(client, state.flow_run)
-        if run and run.state and run.state.type in {StateType.CANCELLED, StateType.CANCELLING}:
+    for suspect, state, run in with_runs(client, environment, actor):
+        if not ending(state) and run.state and run.state.type in {StateType.CANCELLED, StateType.CANCELLING}:
             end(suspect.journal, f"its run {run.name} was cancelled in Prefect, where nobody is known by name")
 
 
@@ -211,8 +242,26 @@ def rouse_the_ended(client: SyncPrefectClient, store: ObjectStore, actor: str) -
     waiting = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended", RESUMING])))
     for run in client.read_flow_runs(flow_run_filter=waiting):
         release = release_in(run.tags)
-        if release and ReleaseJournal(store, release, actor).refresh().concluded:
-            wake(client, run.id, "its release has ended")
+        with suppress(Corrupt):
+            if release and ReleaseJournal(store, release, actor).refresh().concluded:
+                wake(client, run.id, "its release has ended")
+
+
+def drop_backlog(deployment: str) -> int:
+    """Cancel the deployment's runs that should have begun by now: whoever calls this does their work. Says how many.
+
+    A worker that comes back after hours finds one sweep waiting for every minute that it was away.
+    """
+    waiting = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment)]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=clock.now()),
+    )
+    with get_client(sync_client=True) as client:
+        late = client.read_flow_runs(flow_run_filter=waiting, limit=MOST_AT_ONCE)
+        for run in late:
+            client.set_flow_run_state(run.id, Cancelled(message="a sweep that began later does its work"))
+    return len(late)
 
 
 def rouse(store: ObjectStore, release: str) -> None:
