@@ -332,7 +332,7 @@ BROKEN: dict[str, tuple[str, Callable[[ObjectStore, str], None], str]] = {
 def test_a_damaged_store_is_not_backed_up(
     address: str, to: str, key: str, harm: Callable[[ObjectStore, str], None], told: str
 ) -> None:
-    """A copy of it would in time push the last good one out."""
+    """C-88: damage is reported and not passed over; a copy of it would in time push the last good one out."""
     good = backed_up(address, to)
     store = open_store(address)
     for found in list(store.list(key)):
