@@ -143,7 +143,7 @@ def enter_the_crashed(client: SyncPrefectClient, environment: Environment, actor
     """Have runs tried again whose end Prefect itself has seen: nobody has to listen for their signs of life first."""
     for suspect, state, run in with_runs(client, environment, actor):
         if not state.asleep and run.state and run.state.type in {StateType.CRASHED, StateType.FAILED}:
-            why = f"its run is {run.state.name.lower()}"
+            why = f"its run is {run.state.type.value.lower()}"
             lost = Found(release=suspect.release, model=suspect.model, standing=Standing.ORPHANED, why=why)
             enter_by(client, environment, lost, actor)
 
