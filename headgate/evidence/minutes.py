@@ -21,9 +21,9 @@ from headgate.evidence import STABLE, Cell, Evidence, Observation
 from headgate.evidence.detector import BATCH_SECONDS, DAY_SECONDS
 from headgate.evidence.marks import CAP, UNKNOWN, Mark, hash_of, mark_of
 
-RISK, HIT = "risk:", "hits:"
-"""How the names of counters begin: units at risk of an event, and units that it happened to. They are none of those
-that a release is judged by, which counts other units."""
+RISK, HIT, TOOK = "risk:", "hits:", "took:"
+"""How the names of counters begin: units at risk of an event, units that it happened to, and, for a baseline, units by
+the bin of their first duration. They are none of those that a release is judged by, which counts other units."""
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class Minutes:
         events: events of requests that are told apart.
         cuts: further events, by name: the duration is beyond this bin.
         closed: minutes that began before this second were given already.
+        timed: whether units are also counted by their durations.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Minutes:
         events: Iterable[str],
         cuts: Mapping[str, int],
         closed: int,
+        timed: bool = False,
     ) -> None:
+        self.timed = timed
         self.start, self.revision, self.exposure, self.closed = start, revision, exposure, closed
         self.events, self.cuts = tuple(events), dict(cuts)
         self.failed: defaultdict[str, dict[int, int]] = defaultdict(dict)
@@ -133,6 +136,8 @@ class Minutes:
         """Add one unit to a minute, for every event that it was at risk of."""
         counters = self.counts[cell]
         timed = answered and place != UNKNOWN
+        if self.timed and timed:
+            counters[f"{TOOK}{place}"] += 1
         for event in (*self.events, *self.cuts):
             hit = event in happened
             at_risk = timed if event in self.cuts else answered or hit
@@ -160,7 +165,10 @@ class Minutes:
             self.failed[event] = {key: last for key, last in failed.items() if day - last <= 1}
 
     def close(self, until: int) -> Evidence:
-        """The minutes that have ended by `until`, which begins a minute: sums, and the keys that events happened to."""
+        """The minutes that have ended by `until`, which begins one: sums, and the keys that events happened to.
+
+        At the end of a walk, it may also begin a window inside of a minute, which is then given as far as it went.
+        """
         day = self.day_of(self.closed)
         self._forget(day)
         for begin in sorted(begin for begin in self.windows if begin < until):

@@ -1,8 +1,11 @@
 """What stable was like while the candidate was judged beside it, frozen: a watch after promotion has nobody else. Pure.
 
-It is taken in the same units as the watch counts (`headgate.evidence.minutes`): keys in the first window of each step,
-as far as nothing had happened to them before. Evidence remembers only the first of each key and step, so later windows
-cannot be had. Every number comes with a limit that it is below with chance 1 - alpha, however long was looked at it
+It is taken in the same units as the watch counts (`headgate.evidence.minutes`), from a sample of stable's requests in
+the steps that was counted alike. Where there is none any more, stored evidence gives less: it remembers only the first
+of each key and step, so it has only the first window of each step, as far as nothing had happened to a key before.
+Requests without a key need no sample, each is a unit.
+
+Every number comes with a limit that it is below with chance 1 - alpha, however long was looked at it
 (`headgate.evidence.sequences`): little evidence makes a watch more forgiving, never more nervous.
 """
 
@@ -17,6 +20,7 @@ from headgate.evidence.block_t import MIN_BLOCKS, BlockT
 from headgate.evidence.detector import BATCH_SECONDS
 from headgate.evidence.histogram import quantile
 from headgate.evidence.marks import UNKNOWN, full
+from headgate.evidence.minutes import HIT, RISK, TOOK
 from headgate.evidence.sequences import rate_interval
 from headgate.gates.declared import Average, Gates, RateGate, Worse
 from headgate.gates.question import Split
@@ -71,18 +75,39 @@ class Baseline(Value):
     """Gate -> why there is nothing to hold it to."""
 
 
-def frozen(evidence: Evidence, gates: Gates, splits: Sequence[Split]) -> Baseline:
+def exposure_in(evidence: Evidence, splits: Sequence[Split]) -> int:
+    """Seconds of a window in which a key counts once."""
+    revisions = revisions_in(splits)
+    return exposure_of(evidence, revisions) if is_keyed(evidence, revisions) else BATCH_SECONDS
+
+
+def revisions_in(splits: Sequence[Split]) -> list[int]:
+    """Those under which stable had traffic."""
+    return list(dict.fromkeys(split.revision for split in splits if split.weight < 1))
+
+
+def is_keyed(evidence: Evidence, revisions: Iterable[int]) -> bool:
+    """Whether requests had keys."""
+    return any(evidence.seen.get(revision) for revision in revisions)
+
+
+def frozen(evidence: Evidence, gates: Gates, splits: Sequence[Split], counted: Evidence | None = None) -> Baseline:
     """The baseline of a release, from everything that was stored until it was promoted.
 
     Args:
         evidence: of all its steps.
         gates: what was judged.
         splits: the revisions of its steps; those in which stable had no traffic say nothing.
+        counted: a sample of stable's requests in them, as a watch counts, with windows of `exposure_in`.
     """
-    revisions = list(dict.fromkeys(split.revision for split in splits if split.weight < 1))
-    keyed = any(evidence.seen.get(revision) for revision in revisions)
-    exposure = exposure_of(evidence, revisions) if keyed else BATCH_SECONDS
-    sample = [*windows(evidence, revisions, exposure)] if keyed else [whole(evidence, revisions)]
+    revisions = revisions_in(splits)
+    exposure = exposure_in(evidence, splits)
+    if not is_keyed(evidence, revisions):
+        sample = [whole(evidence, revisions)]
+    elif counted and any(units_in(counters) for counters in counted.counts.values()):
+        sample = [sampled(counted, revisions)]
+    else:
+        sample = [*windows(evidence, revisions, exposure)]
     missing: dict[str, str] = {}
     rates, cuts, levels = {}, {}, {}
     for name, gate in gates.named.items():
@@ -173,6 +198,26 @@ def window(evidence: Evidence, revision: int, marks: Marks, first: int, end: int
     )
     for counters in inside:
         add(sample, counters)
+    return sample
+
+
+def units_in(counters: Mapping[str, int]) -> bool:
+    """Whether a cell has units of a sample."""
+    return any(name.startswith(RISK) for name in counters)
+
+
+def sampled(counted: Evidence, revisions: Sequence[int]) -> Sample:
+    """The units of a sample."""
+    sample = Sample()
+    for cell, counters in counted.counts.items():
+        for name, count in counters.items() if cell.revision in revisions and cell.variant == STABLE else ():
+            kind, _, rest = name.partition(":")
+            if f"{kind}:" == RISK:
+                sample.units[rest] += count
+            elif f"{kind}:" == HIT:
+                sample.hits[rest] += count
+            elif f"{kind}:" == TOOK:
+                sample.durations[int(rest)] += count
     return sample
 
 

@@ -19,8 +19,7 @@ from headgate.errors import Unavailable
 from headgate.evidence import Evidence
 from headgate.evidence.detector import DAY_SECONDS
 from headgate.evidence.minutes import Minutes
-from headgate.gates import PROBATION, Answer, Probation, ProbationQuestion, Split, Verdict, cuts_of, frozen
-from headgate.gates.declared import RateGate
+from headgate.gates import PROBATION, Answer, Gates, Probation, ProbationQuestion, Split, Verdict, cuts_of, frozen
 from headgate.history import models_in
 from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger, utc_now
 from headgate.ledger import Ledger
@@ -28,6 +27,7 @@ from headgate.lifecycle import Observed, Outcome, Release, Released, Watched
 from headgate.plan import Reaction
 from headgate.releasing.course import PLAIN, end, walk
 from headgate.releasing.restore import begin_rollback
+from headgate.releasing.sample import events_of, sample_of
 from headgate.releasing.watch import evidence_of
 from headgate.serving import Alarmed, Serving
 from headgate.stores import ObjectStore, open_store
@@ -105,7 +105,7 @@ def watch_probation(environment: Environment, model: str, release: str, actor: s
         return ""
     if verdict.answer is Answer.FAIL:
         return react(environment, model, journal, serving)
-    return let_go(journal, f"probation of {watch.words} is over: {verdict.reason}") if ended else verdict.reason
+    return let_go(journal, f"probation is over: {verdict.reason}") if ended else verdict.reason
 
 
 def superseded(state: Release, serving: Serving) -> str:
@@ -180,11 +180,6 @@ class Watch:
         return decided_at + timedelta(seconds=self._plan_seconds)
 
     @property
-    def words(self) -> str:
-        """How long it lasts."""
-        return f"{self._plan_seconds:g} s"
-
-    @property
     def _plan_seconds(self) -> float:
         assert self.state.requested
         return self.state.requested.plan.probation_seconds
@@ -214,34 +209,58 @@ class Watch:
         assert state.concluded
         if state.watched:
             return state.watched.question.lasting
-        plan = state.requested.plan
-        gates = state.verdict.question.gates if state.verdict else plan.gates
-        splits = {
-            b.revision: Split(revision=b.revision, weight=b.weight, judged_from=b.judged_from) for b in state.began
-        }
+        plan, gates = state.requested.plan, self._gates
         return ProbationQuestion(
             gates=gates,
-            baseline=frozen(evidence_of(self.journal.store, state.observed), gates, tuple(splits.values())),
-            splits=tuple(splits.values()),
+            baseline=frozen(self._steps, gates, self._splits, self.sample),
+            splits=self._splits,
             revision=state.concluded.revision,
             judged_from=self.concluded_at + timedelta(seconds=plan.warm_up_seconds),
             seconds=plan.probation_seconds,
             calibration=state.compiled.calibration,
         )
 
+    @property
+    def _gates(self) -> Gates:
+        assert self.state.requested
+        return self.state.verdict.question.gates if self.state.verdict else self.state.requested.plan.gates
+
+    @cached_property
+    def _splits(self) -> tuple[Split, ...]:
+        last = {began.revision: began for began in self.state.began}
+        return tuple(
+            Split(revision=began.revision, weight=began.weight, judged_from=began.judged_from)
+            for began in last.values()
+        )
+
+    @cached_property
+    def _steps(self) -> Evidence:
+        return evidence_of(self.journal.store, tuple(fact for fact in self.state.observed if fact.step != PROBATION))
+
+    @cached_property
+    def sample(self) -> Evidence:
+        """What the baseline is made of, beside the evidence of the steps; only the first look counts it."""
+        assert self.state.requested
+        if self.last:
+            return Evidence()
+        return sample_of(
+            self.environment.folder,
+            self.model,
+            observed=self.state.observed,
+            evidence=self._steps,
+            splits=self._splits,
+            gates=self._gates,
+            warm_up=timedelta(seconds=self.state.requested.plan.warm_up_seconds),
+        )
+
     def _minutes(self) -> Minutes:
         """What counts requests, knowing what had happened to whom."""
         question, closed = self.lasting, self.standing.logs.closed
-        names = question.gates.named
         minutes = Minutes(
             start=question.start,
             revision=question.revision,
             exposure=question.baseline.exposure_seconds,
-            events=[
-                name
-                for name, gate in names.items()
-                if isinstance(gate, RateGate) and name not in question.gates.metrics
-            ],
+            events=events_of(question.gates),
             cuts=cuts_of(question.gates, question.baseline),
             closed=closed,
         )
@@ -307,7 +326,7 @@ class Watch:
         standing = Standing(logs=found.cursor, state=self.fold.dump(), reported=self._reported(found.evidence))
         observed = Observed(
             step=PROBATION,
-            evidence=put_blob(fenced.store, found.evidence.to_json()),
+            evidence=put_blob(fenced.store, found.evidence.merge(self.sample).to_json()),
             cursor=standing.model_dump(mode="json"),
             watermark=self.watermark,
             late=found.late,

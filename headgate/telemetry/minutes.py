@@ -7,7 +7,7 @@ That place is before the first line of the minute that goes on, so nothing of an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,8 @@ from headgate.evidence.detector import BATCH_SECONDS
 from headgate.evidence.minutes import Minutes
 from headgate.gates.declared import Metric
 from headgate.telemetry import GRACE, UNREADABLE, Cursor, jsonl_in, outcomes, readable
-from headgate.telemetry.access import AccessLine, events, observation, second_of
+from headgate.telemetry.access import AccessLine, observation, second_of
+from headgate.telemetry.access import events as events_of
 from headgate.telemetry.outcomes import OutcomeLine
 from headgate.telemetry.tail import AccessLog, Place, lines_from
 from headgate.values import Value
@@ -135,7 +136,7 @@ class Reading:
         if second < self.cursor.closed:
             self.late += second >= self.minutes.start and not self._known(place)
             return
-        self.minutes.request(observation(line, events(line)), line.t.timestamp())
+        self.minutes.request(observation(line, events_of(line)), line.t.timestamp())
 
     def outcomes(self, folder: Path) -> dict[str, int]:
         """Take in what was reported: it counts when it became known, or in the first minute that is not given."""
@@ -157,3 +158,47 @@ class Reading:
         if line.model == self.model:
             block = min(max(second_of(line.t), self.cursor.closed), self.until - 1)
             self.minutes.outcome(outcomes.observed(line, self.metrics[line.metric], block))
+
+
+def sample(
+    folder: Path, model: str, place: Place, starts: Mapping[int, int], *, exposure: int, events: Iterable[str]
+) -> Evidence:
+    """What stable's requests under earlier revisions were, counted as a watch counts: for a baseline.
+
+    Args:
+        folder: the environment's folder.
+        model: only its requests count.
+        place: where to begin; what is not there any more is left out.
+        starts: by revision, the second from which all traffic was under it. Its last, cut off window is left out.
+        exposure: seconds of a window.
+        events: events of requests that are told apart.
+
+    Raises `Unavailable` when a log is there and cannot be read.
+    """
+    names = tuple(events)
+    walks = {
+        revision: Minutes(
+            start=start, revision=revision, exposure=exposure, events=names, cuts={}, closed=start, timed=True
+        )
+        for revision, start in starts.items()
+    }
+    last = dict(starts)
+    found = Evidence()
+    with readable(folder):
+        for text in AccessLog(folder / "gateway", place).lines():
+            try:
+                line = AccessLine.model_validate_json(text)
+            except ValidationError:
+                continue
+            walk = walks.get(line.rev)
+            if walk is None or line.model != model:
+                continue
+            second = second_of(line.t)
+            last[line.rev] = max(last[line.rev], second)
+            walk.request(observation(line, events_of(line)), line.t.timestamp())
+            if second >= walk.closed + 3 * BATCH_SECONDS:
+                found = found.merge(walk.close(walk.minute(second) - BATCH_SECONDS))
+    for revision, walk in walks.items():
+        end = last[revision]
+        found = found.merge(walk.close(end - (end - walk.start) % exposure))
+    return Evidence(found.counts)

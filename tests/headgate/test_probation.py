@@ -109,7 +109,7 @@ def test_a_healthy_week_of_the_same_callers_is_quiet(promoted: Promoted) -> None
     state = promoted.journal().state
     assert state.released
     assert not state.released.harmed
-    assert "is over: abandoned, errors, latency, refund quiet" in state.released.reason
+    assert "probation is over: abandoned, errors, latency, refund quiet" in state.released.reason
     assert state.watched
     errors = next(found for found in state.watched.verdict.findings if found.gate == "errors")
     assert errors.numbers["units"] > 10_000
