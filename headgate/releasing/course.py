@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headgate.environment import Environment
-from headgate.errors import Rejected
+from headgate.errors import Corrupt, Rejected
 from headgate.lifecycle import (
     Began,
     CheckResult,
@@ -23,6 +23,7 @@ from headgate.lifecycle import (
 )
 from headgate.plan import Plan
 from headgate.pulse import beating
+from headgate.releasing.approvals import alarm
 from headgate.releasing.begin import in_the_way, resume
 from headgate.releasing.conclude import carry_out, decide, over, publish
 from headgate.releasing.prepare import check, checks_of, compile_bundle, stage
@@ -93,6 +94,10 @@ def walk(run: Run, acts: Acts) -> Ending:
             found = CONTENTS[run.intent](run, acts)
         except Rejected as wrong:
             end(run, Outcome.TURNED_BACK, wrong.message, acts)
+            raise
+        except Corrupt as damage:
+            store = open_store(run.environment.store)
+            alarm(store, run.environment.name, run.model, run.release, damage.message, actor=run.actor)
             raise
         if isinstance(found, Move):
             acts.sleep(run, found)
