@@ -43,10 +43,11 @@ check: setup
 ceph-test: setup
 	infra/ceph/test
 
-## make benchmark-quick  ten releases judged live, and a tenth of the decisions below
+## make benchmark-quick  ten releases judged live, a tenth of the decisions below, and 64 faults that must break nothing
 benchmark-quick: setup
 	$(BIN)/python -m benchmarks.releases --quick
 	$(BIN)/python -m benchmarks.decisions --quick
+	$(BIN)/python -m benchmarks.faults --quick
 
 ## make benchmark        how fast and how often wrongly this and other engines decide (about 6 minutes on two free cores)
 benchmark: setup
