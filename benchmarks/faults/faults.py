@@ -96,12 +96,14 @@ class Choice:
     cells: Counter[tuple[str, Fault]] = field(default_factory=Counter)
     strategies: Counter[tuple[Strategy, Fault]] = field(default_factory=Counter)
     total: int = 0
+    halt: threading.Event = field(default_factory=threading.Event)
+    """Set when everything is to be ended early."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def over(self) -> bool:
-        """Whether all have been struck."""
-        return self.total >= self.most
+        """Whether nothing is struck any more."""
+        return self.total >= self.most or self.halt.is_set()
 
     def next(self, boundary: str, strategy: Strategy, possible: Iterable[Fault]) -> Fault | None:
         """The fault to strike now; None when there is none, or all were struck."""

@@ -135,8 +135,8 @@ class Lane:
         if not driver.ended.wait(120) or driver.code:
             raise RuntimeError("the first release was not promoted")
 
-    def one(self, strategy: Strategy) -> None:
-        """One release from the form to its end."""
+    def one(self, strategy: Strategy) -> bool:
+        """One release from the form to its end; whether it did end."""
         digest, other = self.bundle(), self.bundle()
         overlap = self.dice.choice(list(Overlap))
         self.hands.other = self.form(other, self.dice.choice(STRATEGIES), overlap)
@@ -155,6 +155,7 @@ class Lane:
                 self.there.expected[write.release] = PUT_ASIDE if mine and superseded else GOOD
         count, seconds = trial.faults, time.monotonic() - began
         self.say(f"{strategy}: {count} faults, {seconds:.0f} s{'' if ended else ' DID NOT END'}")
+        return ended
 
     def asked_for(self, digest: str) -> bool:
         """Whether a release of this bundle was written down."""
@@ -166,6 +167,8 @@ class Lane:
         claims = sum(write.kind == "claimed" for write in list(self.there.proxy.seen))
         while time.monotonic() - self.striking.acts.calm() < PATIENCE_SECONDS:
             claimed = sum(write.kind == "claimed" for write in list(self.there.proxy.seen)) > claims
+            if self.striking.choice.halt.is_set():
+                return False
             idle = not open_releases(self.there) and not self.striking.acts.stopped
             if idle and (claimed or self.asked_for(digest)):
                 return True
@@ -211,8 +214,8 @@ def episode(folder: Path, upstream: str, name: str, *, choice: Choice, seed: int
         threading.Thread(target=sweeping, args=(side, over), daemon=True, name="sweeping").start()
         try:
             with calling(there, RATE):
-                while not choice.over:
-                    running.one(dice.choice(STRATEGIES))
+                while not choice.over and running.one(dice.choice(STRATEGIES)):
+                    pass
                 time.sleep(0.5)
         finally:
             over.set()
@@ -243,8 +246,13 @@ def full(most: int, seed: int, say: Callable[[str], None]) -> Result:
         threads = [threading.Thread(target=one, args=(number,)) for number in range(LANES)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            choice.halt.set()  # Ctrl-C: every lane ends what it has started
+            for thread in threads:
+                thread.join()
     if failed:
         raise failed[0]
     whole.seconds = time.monotonic() - began

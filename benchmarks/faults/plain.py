@@ -107,7 +107,7 @@ class Keeper:
     def keep(self) -> None:
         """Until it is over."""
         while not self.over.wait(0.05):
-            if self.sweeper and self.sweeper.lives:
+            if self.sweeper and self.sweeper.lives and self.sweeper.actor not in self.striking.acts.stopped:
                 self.swept = time.monotonic()
             elif time.monotonic() - self.swept > SWEEP_SECONDS:
                 self.sweeper = self.scene.drivers.start("sweep", orphan_seconds=ORPHAN_SECONDS)
@@ -167,19 +167,19 @@ class Episode:
         return bundle(self.there.folder, self.there.environment.store, MODEL, version, good=good)
 
     def run(self) -> None:
-        """All of it, while there are faults left to strike."""
-        self.one(Strategy.CANARY)
+        """All of it, while there are faults left to strike, and as long as releases end."""
+        if not self.one(Strategy.CANARY, alone=True):
+            return
         with calling(self.there, RATE):
             kinds = [(strategy, True) for strategy in STRATEGIES] + [(self.dice.choice(STRATEGIES), False)]
             self.dice.shuffle(kinds)
             for strategy, good in kinds:
-                if self.striking.choice.over:
+                if self.striking.choice.over or not self.one(strategy, good=good):
                     break
-                self.one(strategy, good=good)
             time.sleep(0.5)
 
-    def one(self, strategy: Strategy, *, good: bool = True) -> None:
-        """One release from asking to its end."""
+    def one(self, strategy: Strategy, *, good: bool = True, alone: bool = False) -> bool:
+        """One release from asking to its end; whether it did end. Beside one that is `alone` no other is asked for."""
         digest, other = self.bundle(good=good), self.bundle()
         servers = self.dice.choice((1, 1, 2))
         wanted = plan(digest, strategy, good=good, servers=servers)
@@ -187,7 +187,9 @@ class Episode:
         self.hands.other = plan(other, self.dice.choice(STRATEGIES), overlap=overlap).model_dump(mode="json")
         by_sweep = self.dice.random() < 0.3
         self.keeper.at_once = not by_sweep
-        self.striking.trial = trial = Trial(strategy, by_sweep)
+        trial = Trial(strategy, by_sweep)
+        trial.met[Fault.TWO_RELEASES] += alone
+        self.striking.trial = trial
         patience = 0 if self.dice.random() < 0.3 else None
         began, since = time.monotonic(), len(self.there.proxy.seen)
         self.there.say(f"release of {digest} by {strategy}, {'good' if good else 'bad'}, patience {patience}")
@@ -206,6 +208,7 @@ class Episode:
         kind = "" if good else " of a bad candidate"
         who = "the sweep alone" if by_sweep else "another flow at once"
         self.say(f"{strategy}{kind}: {count} faults, {seconds:.1f} s, by {who}{'' if ended else ' DID NOT END'}")
+        return ended
 
     def asked_for(self, digest: str) -> bool:
         """Whether a release of this bundle was written down."""
@@ -216,6 +219,8 @@ class Episode:
         """Until nothing is open, no flow lives and none is stopped; False when that takes too long after a fault."""
         while time.monotonic() - self.striking.acts.calm() < PATIENCE_SECONDS:
             flows = [driver for driver in self.there.drivers.living if driver.order["do"] != "sweep"]
+            if self.striking.choice.halt.is_set():
+                return False
             if not flows and not open_releases(self.there) and not self.striking.acts.stopped:
                 return True
             time.sleep(0.05)
@@ -300,8 +305,13 @@ def plain(choice: Choice, seed: int, lanes: int, say: Callable[[str], None]) -> 
         threads = [threading.Thread(target=lane, args=(number,), name=f"lane {number}") for number in range(lanes)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            choice.halt.set()  # Ctrl-C: every lane ends what it has started
+            for thread in threads:
+                thread.join()
     if failed:
         raise failed[0]
     whole.seconds = time.monotonic() - began
