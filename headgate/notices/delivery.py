@@ -15,7 +15,7 @@ from headgate.notices.news import News, appointed, beginning
 from headgate.notices.notice import Around, Notice
 from headgate.notices.progress import REFUSALS, Failing, Progress, Refusal, Shelf
 from headgate.notices.sending import LONGEST_SECONDS, Answer, Reply, send
-from headgate.policies import policy_of
+from headgate.policies import changes, newest, policy_of
 from headgate.policy import Channel
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
@@ -83,10 +83,10 @@ def deliver(environment: Environment, *, seconds: float, at_once: bool = False) 
     """
     try:
         store = open_store(environment.store)
-        policy = policy_of(store, environment.name)
-        since = appointed(store, environment.name) if policy.notify else {}
+        made = changes(store, environment.name)
     except HeadgateError as error:
         return Delivered(problems=(error.message,))
+    policy, since = newest(made, environment.name), appointed(made)
     around = Around(environment=environment.name, policy=policy)
     deadline = clock.elapsed() + seconds
     couriers = [

@@ -5,7 +5,7 @@ The ledgers of the environment are the index: they name every release that ever 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import merge
@@ -18,7 +18,7 @@ from headgate.lifecycle import FACT, Outcome
 from headgate.notices.messages import of_environment, of_release
 from headgate.notices.notice import Around, Notice
 from headgate.notices.tale import ENDS, Tale
-from headgate.policies import changes
+from headgate.policies import Change
 from headgate.serving import Alarmed, Queued
 from headgate.stores import ObjectStore
 
@@ -169,10 +169,10 @@ def past(store: ObjectStore, release: str, begun: datetime) -> Tale:
     return tale
 
 
-def appointed(store: ObjectStore, environment: str) -> Mapping[str, datetime]:
+def appointed(made: Sequence[Change]) -> Mapping[str, datetime]:
     """Since when each channel of the policy that counts has been in it, without a break."""
     since: dict[str, datetime] = {}
-    for change in changes(store, environment):
+    for change in made:
         if not change.refused:
             since = {channel.name: since.get(channel.name, change.at) for channel in change.policy.notify}
     return since

@@ -28,6 +28,7 @@ from headgate.lifecycle import (
     Requested,
     Resumed,
     Slept,
+    Watched,
     Weighed,
 )
 from headgate.strategies import steps_of
@@ -162,6 +163,8 @@ class Tale(Value):
                 return {"step": fact.step, "step_began": entry.at, "limit_seconds": limit, "said": ()}
             case Judged():
                 return self._after_verdict(fact, entry.at)
+            case Watched():
+                return {"verdict": fact.verdict}
             case Resumed():
                 return {"said": ()}
             case Decided() if self.decided is None:

@@ -276,10 +276,15 @@ def released(tale: Tale, fact: Fact, _entry: Entry, around: Around) -> Said:
     assert isinstance(fact, Released)
     if not fact.harmed:
         return {"what": f"{named(tale)} has stood its probation in {around.environment}.", "why": fact.reason}
+    model = tale.requested.model if tale.requested else ""
     return {
-        "what": f"{named(tale)} does harm on probation. What served before is put into service again.",
+        "what": f"{named(tale)} does harm in {around.environment}, on probation.",
         "why": fact.reason,
-        "do": ("nothing: a message follows when it serves again", f"headgate status{around.option}"),
+        "findings": findings(tale),
+        "do": (
+            f"see what serves: headgate status{around.option}",
+            f"if it still does: headgate rollback {model}{around.option} --reason ...",
+        ),
     }
 
 

@@ -97,11 +97,15 @@ class Walking:
                 return
 
     def _gone(self, part: int) -> str:
-        """Why a promoted part is not what serves any more; empty when it is."""
-        known = self.journal.state.ended[part]
-        state = ReleaseJournal(self.store, known.release, self.run.actor).refresh()
+        """Why a promoted part counts as one that failed; empty when it does not."""
+        state = ReleaseJournal(self.store, self.journal.state.ended[part].release, self.run.actor).refresh()
         if state.released and state.released.harmed:
             return f"on probation: {state.released.reason}"
+        return self._replaced(part)
+
+    def _replaced(self, part: int) -> str:
+        """What serves in the place of a part that was promoted; empty when it serves itself."""
+        known = self.journal.state.ended[part]
         serving = self._place(part).refresh()
         bundle = serving.topology.stable.bundle if serving.topology else None
         if bundle == known.bundle:
@@ -206,8 +210,8 @@ class Walking:
             return "it stays: it is the first of its model, so that there is nothing to go back to"
         if known.before == known.bundle:
             return "it served before as well"
-        gone = self._gone(part)
-        return f"it was gone already: {gone}" if gone else ""
+        replaced = self._replaced(part)
+        return f"it was gone already: {replaced}" if replaced else ""
 
     def _rest(self, until: datetime | None, why: str, release: str) -> bool:
         """No process holds it from here on."""

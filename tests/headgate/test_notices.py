@@ -87,7 +87,7 @@ def appoint(environment: Environment, *channels: Channel) -> None:
 
 
 def due(environment: Environment, *, at_once: bool = False) -> Delivered:
-    return deliver(environment, seconds=5, at_once=at_once)
+    return deliver(environment, seconds=60, at_once=at_once)
 
 
 def test_what_is_new_is_told_once_in_order(environment: Environment, receiver: Receiver, scribe: Scribe) -> None:
@@ -351,7 +351,7 @@ def test_two_who_deliver_at_once_do_no_harm(environment: Environment, receiver: 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join()
     due(environment)
     expected = {f"releases/r-{number}/{entry:08d}" for number in range(5) for entry in (1, 5)}
     assert set(receiver.taken) == expected
@@ -557,14 +557,14 @@ def test_a_long_history_costs_nothing(tmp_path: Path, receiver: Receiver) -> Non
             last = place.append(fact.model_dump(mode="json"), after=last, actor="a", at=at)
     appoint(environment, hook(receiver))
     assert deliver(environment, seconds=60) == Delivered()
-    began = time.monotonic()
+    began = time.process_time()
     assert deliver(environment, seconds=60) == Delivered()
-    without_news = time.monotonic() - began
+    without_news = time.process_time() - began
     Scribe(store, now=datetime.now(UTC)).begin("r-new")
-    began = time.monotonic()
+    began = time.process_time()
     assert deliver(environment, seconds=60) == Delivered(told=1)
-    with_news = time.monotonic() - began
-    assert max(without_news, with_news) < 1
+    with_news = time.process_time() - began
+    assert max(without_news, with_news) < 0.5, "seconds of a processor, whatever else this machine does"
 
 
 # -- Slack and mail, through Apprise

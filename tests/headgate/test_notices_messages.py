@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.events import ESSENTIAL, Event
-from headgate.gates import Answer, Finding, Question, Verdict
+from headgate.gates import Answer, Finding, ProbationQuestion, Question, Verdict
 from headgate.ledger import Entry
 from headgate.lifecycle import (
     FACT,
@@ -35,6 +35,7 @@ from headgate.lifecycle import (
     Requested,
     Resumed,
     Slept,
+    Watched,
     Weighed,
 )
 from headgate.notices.messages import of_environment, of_release
@@ -79,6 +80,8 @@ def began(step: str = "canary 5 %", weight: float = 0.05) -> Began:
     return Began(step=step, revision=5, weight=weight, mirror=0, judged_from=START)
 
 
+ROSE = judged(Answer.FAIL, "3.00 % of 90,000 fail").verdict
+WATCHED = Watched(question=ProbationQuestion.model_construct(), verdict=ROSE, watermark=START)
 BUILT = (Entered(attempt=1), Compiled(bundle=CANDIDATE, stable=STABLE))
 SHORT = (CanaryStep(percent=5, limit_seconds=100),)
 OPEN = (asked(schedule=SHORT), *BUILT, began())
@@ -189,9 +192,9 @@ CASES: dict[str, tuple[tuple[Any, ...], Event, tuple[str, ...]]] = {
         ("from stored bytes", "rolled back by ada"),
     ),
     "harm on probation": (
-        (*OPEN, *ended(Outcome.PROMOTED), Released(reason="errors rose", harmed=True)),
+        (*OPEN, *ended(Outcome.PROMOTED), WATCHED, Released(reason="errors rose", harmed=True)),
         Event.PROBATION_HARM,
-        ("on probation", "errors rose", "put into service again"),
+        ("on probation", "errors rose", "errors: fail: 3.00 %", "headgate rollback toy"),
     ),
     "probation stood": (
         (*OPEN, *ended(Outcome.PROMOTED), Released(reason="600 s")),
@@ -253,7 +256,10 @@ def test_other_environments_are_named_in_commands() -> None:
 
 
 def test_only_signatures_are_asked_for_where_only_those_count() -> None:
-    policy = Policy(proof=("ssh",), allowed_signers="bo ssh-ed25519 AAAA")
+    policy = Policy(
+        proof=("ssh",),
+        allowed_signers="bo ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+    )
     last = tell(asked(), *BUILT, Awaited(since=START, stop="traffic"), policy=policy)[-1]
     assert any(f"approve {R} --sign-with KEY --as NAME" in line for line in last.do)
     assert any(line.startswith("anybody may say so, except ada") for line in last.do)
