@@ -37,12 +37,14 @@ class Size:
     kills: int
     """Flows killed at the shipped defaults."""
     lanes: int
+    long_outages: tuple[float, ...]
+    """Seconds for which the store is gone in the middle of a step, beside many shorter outages."""
     most_seconds: int
     """All of it takes no longer on two cores."""
 
 
-FULL = Size(plain=860, full=155, kills=6, lanes=3, most_seconds=90 * 60)
-QUICK = Size(plain=64, full=0, kills=0, lanes=2, most_seconds=5 * 60)
+FULL = Size(plain=860, full=155, kills=6, lanes=3, long_outages=(20, 20, 60, 120), most_seconds=90 * 60)
+QUICK = Size(plain=64, full=0, kills=0, lanes=2, long_outages=(), most_seconds=5 * 60)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +86,7 @@ def measured(size: Size, options: argparse.Namespace) -> tuple[list[dict[str, An
     figures: list[dict[str, Any]] = []
     results: dict[str, Result] = {}
     if "plain" in options.only:
-        choice = Choice(random.Random(options.seed), PLAIN, size.plain)
+        choice = Choice(random.Random(options.seed), PLAIN, size.plain, long_outages=list(size.long_outages))
         results["without Prefect"] = result = plain(choice, options.seed, size.lanes, say)
         figures += of_part("without Prefect", result, size.plain)
         figures.append(each_figure(result.struck, result.seconds))

@@ -20,7 +20,9 @@ from headgate.planes.local.processes import Identity
 from headgate.planes.local.running import supervisors_now
 
 WAKE_SECONDS = 30.0
-"""A stopped flow sleeps until another has taken over, at most so long."""
+"""Where another takes over soon."""
+WHOLE_SLEEPS = 0.1
+"""Share of those that sleep so long although another has long taken over."""
 LOST_SIGHT_SECONDS = 10.0
 """After its death a gateway writes no log until it is back."""
 HOUR = 3600
@@ -69,6 +71,10 @@ class Acts:
     hands: Hands
     dice: random.Random
     outage_seconds: tuple[float, float]
+    wake_seconds: float = WAKE_SECONDS
+    """A stopped flow sleeps until another has taken over, at most so long."""
+    long_outages: list[float] = field(default_factory=list)
+    """Seconds of outages of the store that last longer than the others; each is struck once, by whoever comes first."""
     stopped: set[str] = field(default_factory=set)
     """Names of flows that are stopped now."""
     last: float = 0.0
@@ -103,10 +109,11 @@ class Acts:
     def sleep(self, write: Write, flow: Flow, more: int = 0) -> None:
         """SIGCONT a stopped flow once another has entered and written a little."""
         wanted = more or self.dice.choice((1, 2, 3))
-        deadline = time.monotonic() + WAKE_SECONDS
-        while time.monotonic() < deadline and not self.taken_over(write, wanted):
+        deadline, whole = time.monotonic() + self.wake_seconds, self.dice.random() < WHOLE_SLEEPS
+        while time.monotonic() < deadline and (whole or not self.taken_over(write, wanted)):
             time.sleep(0.02)
-            self.scene.say(f"woke {flow.actor}")
+            self.last = time.monotonic()
+        self.scene.say(f"woke {flow.actor}")
         flow.signal(signal.SIGCONT)
         self.stopped.discard(flow.actor)
 
@@ -115,7 +122,7 @@ class Acts:
         flow = self.flow(write)
         flow.signal(signal.SIGSTOP)
         self.stopped.add(flow.actor)
-        deadline = time.monotonic() + WAKE_SECONDS
+        deadline = time.monotonic() + self.wake_seconds
         while time.monotonic() < deadline and not self.taken_over(write, 1):
             time.sleep(0.02)
             self.last = time.monotonic()
@@ -160,9 +167,11 @@ class Acts:
         time.sleep(self.dice.choice((0.0, 0.5)))
         return Reply.DROP
 
-    def take_store(self, _write: Write) -> Reply:
+    def take_store(self, write: Write) -> Reply:
         """The store answers nobody."""
         seconds = self.seconds()
+        if self.long_outages and write.kind in ("began", "judged"):  # in the middle of a step
+            seconds = self.long_outages.pop()
         self.scene.proxy.away(seconds)
         self.busy_until = time.monotonic() + seconds
         return Reply.DROP

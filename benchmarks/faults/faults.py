@@ -95,6 +95,8 @@ class Choice:
     """After so many nothing is struck any more."""
     cells: Counter[tuple[str, Fault]] = field(default_factory=Counter)
     strategies: Counter[tuple[Strategy, Fault]] = field(default_factory=Counter)
+    long_outages: list[float] = field(default_factory=list)
+    """Seconds of outages of the store that shall last longer than the others."""
     total: int = 0
     halt: threading.Event = field(default_factory=threading.Event)
     """Set when everything is to be ended early."""

@@ -32,6 +32,8 @@ from headgate.plan import Overlap, Strategy
 
 ORPHAN_SECONDS = 15
 OUTAGE_SECONDS = (1.0, 20.0)
+WAKE_SECONDS = 90.0
+"""It takes a sweep and the start of a run until another has taken over."""
 SWEEP_SECONDS = 15.0
 """Between the end of a sweep and the next."""
 PATIENCE_SECONDS = 420.0
@@ -206,7 +208,9 @@ def episode(folder: Path, upstream: str, name: str, *, choice: Choice, seed: int
     over = threading.Event()
     with lane(folder, upstream, name, "--orphan-seconds", str(ORPHAN_SECONDS)) as (there, side):
         hands = PrefectHands(there, side)
-        striking = Striking(Acts(there, hands, dice, OUTAGE_SECONDS), choice, dice, per_release=6, per_fault=1)
+        striking = Striking(
+            Acts(there, hands, dice, OUTAGE_SECONDS, WAKE_SECONDS), choice, dice, per_release=6, per_fault=1
+        )
         running = Lane(there, hands, striking, dice, say)
         running.first()
         there.proxy.named = hands.name_of
@@ -264,7 +268,7 @@ def defaults(kills: int, seed: int, say: Callable[[str], None]) -> list[dict[str
     dice, waits = random.Random(seed), list[float]()
     with store_server() as (folder, endpoint), lane(folder, endpoint, "defaults") as (there, side):
         hands = PrefectHands(there, side)
-        striking = Striking(Acts(there, hands, dice, OUTAGE_SECONDS), Choice(dice, (), 0), dice)
+        striking = Striking(Acts(there, hands, dice, OUTAGE_SECONDS, WAKE_SECONDS), Choice(dice, (), 0), dice)
         running = Lane(there, hands, striking, dice, say)
         running.first()
         there.proxy.named = hands.name_of

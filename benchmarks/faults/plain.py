@@ -232,7 +232,7 @@ def episode(folder: Path, upstream: str, name: str, *, choice: Choice, seed: int
     dice = random.Random(f"{seed} {name}")
     with scene(folder / name, upstream, name) as there:
         hands = PlainHands(there)
-        striking = Striking(Acts(there, hands, dice, OUTAGE_SECONDS), choice, dice)
+        striking = Striking(Acts(there, hands, dice, OUTAGE_SECONDS, long_outages=choice.long_outages), choice, dice)
         there.proxy.before, there.proxy.landed = striking.before, striking.landed
         keeper = Keeper(there, striking)
         striking.acts.last = time.monotonic()

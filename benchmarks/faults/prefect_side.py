@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 
 from benchmarks.faults.server import await_health
-from benchmarks.releases.place import end
 from headgate.planes.local.envoy import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +153,17 @@ def prefect_side(folder: Path, settings: Mapping[str, str], *registered: str) ->
             if process:
                 end(process)
         end_runs(side)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, and insist after a while. In any thread."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def end_runs(side: PrefectSide) -> None:
