@@ -239,10 +239,11 @@ class Watch:
 
     @cached_property
     def sample(self) -> Evidence:
-        """What the baseline is made of, beside the evidence of the steps; only the first look counts it."""
+        """What the baseline is made of, beside the evidence of the steps: counted and stored by the first look."""
         assert self.state.requested
         if self.last:
-            return Evidence()
+            first = next(fact for fact in self.state.observed if fact.step == PROBATION)
+            return self._evidence(first.evidence)
         return sample_of(
             self.environment.folder,
             self.model,
@@ -323,10 +324,11 @@ class Watch:
         if fenced.state.released or fenced.state.observed[-1:] != self.state.observed[-1:]:
             return False
         found = self.found or Read(Evidence(), self.standing.logs, 0)
+        evidence = found.evidence if self.last else found.evidence.merge(self.sample)
         standing = Standing(logs=found.cursor, state=self.fold.dump(), reported=self._reported(found.evidence))
         observed = Observed(
             step=PROBATION,
-            evidence=put_blob(fenced.store, found.evidence.merge(self.sample).to_json()),
+            evidence=put_blob(fenced.store, evidence.to_json()),
             cursor=standing.model_dump(mode="json"),
             watermark=self.watermark,
             late=found.late,

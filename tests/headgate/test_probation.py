@@ -14,7 +14,9 @@ from headgate.audit import audit
 from headgate.errors import Unavailable
 from headgate.gates import Answer, ErrorRate, Gates
 from headgate.history import releases_in
-from headgate.lifecycle import Intent, Outcome, Watched
+from headgate.journal import ReleaseJournal
+from headgate.ledger import Entry
+from headgate.lifecycle import Fact, Intent, Outcome, Watched
 from headgate.releasing import PLAIN, begin, begin_rollback, probation, replay, walk
 from headgate.releasing.probation import Watch, on_probation, watch_probation
 from headgate.stores import open_store
@@ -174,6 +176,29 @@ def test_of_two_who_look_one_writes(promoted: Promoted) -> None:
     promoted.watch(600)
     replays(promoted)
     assert promoted.journal().state.attempt > 3
+
+
+def test_killed_between_its_first_two_facts_it_is_held_to_the_same(
+    promoted: Promoted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the baseline was counted from is stored before it is used."""
+    known = Watch(promoted.environment, "toy", promoted.journal()).lasting
+    record = ReleaseJournal.record
+
+    def dying(journal: ReleaseJournal, fact: Fact) -> Entry:
+        if isinstance(fact, Watched):
+            raise Unavailable("killed", "look again")
+        return record(journal, fact)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ReleaseJournal, "record", dying)
+        with pytest.raises(Unavailable, match="killed"):
+            promoted.watch(300)
+    (promoted.environment.folder / "gateway" / "access.jsonl").write_text("")
+    promoted.watch(300)
+    assert still_watched(promoted).question.lasting == known
+    assert known.baseline.rates["errors"].units > 10_000
+    replays(promoted)
 
 
 def test_killed_before_it_went_back_it_goes_back_at_the_next_look(
