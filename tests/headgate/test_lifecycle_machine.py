@@ -346,7 +346,9 @@ class Lifecycle(RuleBasedStateMachine):
             if kinds:
                 assert kinds[0] == "requested"
             asked = state.requested
-            judged = asked and asked.version == BAD and asked.plan.strategy is not Strategy.BLUE_GREEN  # it has no step
+            stepped = asked and asked.plan.strategy is not Strategy.BLUE_GREEN  # which has no step here
+            new = state.compiled and state.compiled.bundle != state.compiled.stable
+            judged = asked and asked.version == BAD and stepped and new
             if state.concluded and judged:
                 assert state.concluded.outcome is not Outcome.PROMOTED
             self.older_attempts_are_silent(journal)
