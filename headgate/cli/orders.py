@@ -21,7 +21,7 @@ from headgate.values import Value
 
 BUSY = (408, 429, 500, 502, 503, 504)
 """Answers that a repetition may better. A busy server also says 500 where its database was locked."""
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 """How long a server that does not answer is asked again."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")

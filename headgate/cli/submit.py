@@ -6,6 +6,7 @@ import itertools
 import math
 import threading
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -227,19 +228,30 @@ class Watch:
         return journal if journal.refresh().requested else None
 
     def until_it_ends(self) -> Asked:
-        """The order with its outcome. Raises what a release here would raise, when the run failed without one."""
+        """The order with its outcome. Raises what a release here would raise, when the run failed without one.
+
+        Once the release has begun, a server or a store that goes away for a while ends no watch.
+        """
+        run, journal = FlowRun(id=self.asked.flow_run, state="SCHEDULED"), None
         ended_at: float | None = None
         while True:
-            run = self.server.run(self.asked.flow_run)
-            self.release = run.release or self.release
-            journal = self.begun()
+            with suppress(Unavailable) if journal else nullcontext():
+                run = self.server.run(run.id)
+                self.release = run.release or self.release
+            journal = journal or self.begun()
             if journal is None:
                 self._without_release(run)
-            elif journal.state.concluded:
+            elif self._over(journal):
                 ended_at = ended_at or time.monotonic()
                 if run.ended or time.monotonic() - ended_at > LAST_WORDS_SECONDS:
                     return self._concluded(journal, run)
             time.sleep(LOOK_SECONDS)
+
+    def _over(self, journal: ReleaseJournal) -> bool:
+        """Whether the release has ended, as far as the store tells now."""
+        with suppress(Unavailable):
+            journal.refresh()
+        return journal.state.concluded is not None
 
     def _without_release(self, run: FlowRun) -> None:
         """Say what a run waits for that has not begun a release. Raises when it never will."""

@@ -196,7 +196,7 @@ def test_the_steps_for_github(worker: Place) -> None:
         """Run the job's own steps; how it left, what it handed on, and what it said."""
         output.write_text("")
         step = next(one for one in jobs[name]["steps"] if one.get("id") == "release")
-        done = shell(worker, step["run"], folder=folder, **given, **more)
+        done = shell(worker, step["run"], folder=folder, **{**given, **more})
         return done.returncode, dict(line.split("=", 1) for line in output.read_text().splitlines()), done.stdout
 
     code, staged, said = job("staging")
