@@ -12,6 +12,7 @@ from flows.asking import Decision, Person
 from flows.carrying import this_run
 from flows.sleeping import answers, ask, forget
 from headgate import clock
+from headgate.cli.common import short
 from headgate.errors import HeadgateError, Unavailable
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Release
@@ -87,7 +88,7 @@ def question(run: Run, state: Release, *, requester: str, refused: str) -> str:
     lines = [
         f"**{run.model} {run.version}** waits for approval before {state.awaited.stop} in **{run.environment.name}**.",
         f"- Release: `{run.release}`",
-        f"- Bundle: `{state.compiled.bundle}`, instead of `{state.compiled.stable or 'nothing'}`",
+        f"- Bundle: `{short(state.compiled.bundle)}`, instead of `{short(state.compiled.stable)}`",
         f"- Asked for by: {requester}, who cannot approve it",
         f"- Checks: {len(state.checks)} passed" + (f", with warnings: {', '.join(failed)}" if failed else ""),
         *([f"- Steps passed: {', '.join(state.passed)}"] if state.passed else []),
