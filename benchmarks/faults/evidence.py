@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,7 @@ def evidence_is_whole(story: Story) -> Iterator[tuple[str, str]]:
         for before, entry in pairwise(observed):
             if behind(entry.fact["cursor"], before.fact["cursor"]):
                 yield entry.key, "its cursor is behind the one before"
-            if entry.fact["watermark"] < before.fact["watermark"]:
+            if closed(entry) < closed(before) <= story.when(before):  # unless its writer's clock was ahead
                 yield entry.key, "its watermark is behind the one before"
         judged = judged_in(story, release)
         for (second, revision), count in sorted(judged.items()):
@@ -42,7 +43,8 @@ def lost(
     if len(observed) < 2 or not judged:
         return
     late = sum(entry.fact["late"] for entry in observed)
-    since, until = story.when(observed[0]) + 1, min(second for second in [closed(observed[-1])])
+    since = story.when(observed[0]) + 1
+    until = min(closed(observed[-1]), int(story.when(observed[-1])))  # a writer's clock may be ahead
     missing = 0
     for second in range(int(since) + 1, until):
         if any(
@@ -57,8 +59,6 @@ def lost(
 
 def closed(entry: Entry) -> int:
     """The second before which blocks were closed when an entry was written."""
-    from datetime import datetime  # noqa: PLC0415
-
     return int(datetime.fromisoformat(entry.fact["watermark"]).timestamp())
 
 
