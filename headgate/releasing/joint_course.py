@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from headgate import clock
 from headgate.environment import Environment
 from headgate.errors import Conflict, Rejected
-from headgate.joints import Closed, Do, Ended, Next, Part, Rested, Undone, next_act
+from headgate.joints import Closed, Do, Ended, Next, Part, Rested, Undone, next_act, why_back
 from headgate.journal import EnvironmentJournal, ReleaseJournal, environment_ledger
 from headgate.ledger import Ledger
 from headgate.lifecycle import Intent, Outcome
@@ -24,6 +24,7 @@ from headgate.releasing.begin import in_the_way, run_of
 from headgate.releasing.course import end, walk
 from headgate.releasing.joint import PLAIN_JOINT, JointActs, JointEnding, JointRun, enter_joint, joint_ending
 from headgate.releasing.joint_journal import JointJournal, unmark
+from headgate.releasing.restore import end as tell_to_end
 from headgate.releasing.run import Ending, Run, ending_of
 from headgate.stores import open_store
 
@@ -68,6 +69,9 @@ class Walking:
         """Do what comes next; False when there is nothing more to do for this process."""
         self.journal.fence()
         self._notice_what_serves_no_more()
+        under_way = self._ended_for_another()
+        if under_way is not None:
+            return self._release(under_way)
         act = next_act(self.journal.state)
         match act.do:
             case Do.RELEASE:
@@ -95,6 +99,20 @@ class Walking:
                 changed = known.model_copy(update={"outcome": Outcome.ROLLED_BACK, "reason": why})
                 self.journal.record(changed)
                 return
+
+    def _ended_for_another(self) -> int | None:
+        """The part that is under way while another one has failed already, told to end; None when there is none."""
+        state = self.journal.state
+        if state.asked is None or state.failed is None or state.closed:
+            return None
+        ahead = next((part for part in range(len(state.asked.parts)) if part not in state.ended), None)
+        release = None if ahead is None else self._found(ahead, Intent.RELEASE)
+        if release is None:
+            return None
+        journal = ReleaseJournal(self.store, release, self.run.actor)
+        if journal.refresh().concluded is None:
+            tell_to_end(journal, f"{self.run.joint}: {why_back(state)}")
+        return ahead
 
     def _gone(self, part: int) -> str:
         """Why a promoted part counts as one that failed; empty when it does not."""

@@ -34,10 +34,10 @@ from headgate.joints import (
     next_act,
 )
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Aborted, Approved, Intent, Outcome, Release
+from headgate.lifecycle import Aborted, Approved, Intent, Outcome, Release, Released
 from headgate.plan import Approval, Overlap, Plan, Shadow
 from headgate.planes.memory import MemoryPlane, shared
-from headgate.releasing import PLAIN, begin, begin_rollback, walk
+from headgate.releasing import PLAIN, begin, begin_rollback, carry_on, walk
 from headgate.releasing.joint import JointEnding, ask_joint
 from headgate.releasing.joint_course import carry_on_joint, walk_joint
 from headgate.releasing.joint_journal import JointJournal, joints_open
@@ -303,7 +303,37 @@ def test_parts_belong_together_while_it_is_open(world: World) -> None:
     again = carried(world, ending)
     assert again.outcome is Outcome.ROLLED_BACK
     assert "rollback-a-1.0.0" in again.reason
+    assert [part.outcome for part in again.parts] == [Outcome.ROLLED_BACK, Outcome.ABORTED, None]
     assert {model: world.serves(model) for model in "abc"} == world.first
+    assert world.free(*"abc")
+
+
+def test_harm_on_probation_of_an_early_part_ends_the_part_under_way(world: World) -> None:
+    """D-18: what is left to a person stays as it is, and nothing comes on top of it."""
+    ending = world.ask(world.plan("a"), world.plan("b"), world.plan("c", **WAITS), patience=1)
+    ReleaseJournal(world.store, ending.parts[0].release, "headgate").record(Released(reason="errors rose", harmed=True))
+    again = carried(world, ending)
+    assert [part.outcome for part in again.parts] == [Outcome.ROLLED_BACK, Outcome.PROMOTED, Outcome.ABORTED]
+    assert "a 2.0.0 was rolled back: on probation: errors rose" in again.reason
+    assert [world.serves(model) == world.first[model] for model in "abc"] == [False, True, True]
+    assert world.free(*"abc")
+
+
+def test_a_part_whose_probation_went_badly_goes_back_with_the_others(world: World) -> None:
+    ending = world.ask(world.plan("a"), world.plan("b", **WAITS), patience=1)
+    claim = world.place("b").state.claim
+    assert claim
+    walk_to_its_end(world, claim.release)
+    ReleaseJournal(world.store, ending.parts[0].release, "headgate").record(Released(reason="errors rose", harmed=True))
+    run = JointJournal(world.store, ending.joint, "test")
+    run.record(Ended(part=1, release=claim.release, outcome=Outcome.ABORTED, reason="not today"))
+    assert carried(world, ending).parts[0].undone == f"back at {world.first['a']}"
+    assert world.serves("a") == world.first["a"]
+
+
+def walk_to_its_end(world: World, release: str) -> None:
+    ReleaseJournal(world.store, release, "ada").record(Aborted(reason="not today"))
+    assert carry_on(release, world.environment, "ada", patience_seconds=0).outcome is Outcome.ABORTED
 
 
 def test_what_somebody_put_in_the_place_of_a_part_is_left(world: World) -> None:
