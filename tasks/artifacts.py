@@ -61,7 +61,7 @@ def show_step(run: Run, step: Step, move: Move, verdict: Verdict) -> None:
         }
         for finding in verdict.findings
     ]
-    create_table_artifact(rows, key=key_of(run.release, step.name, "gates"), description=f"{step.name}: {move.reason}")
+    create_table_artifact(rows, key=key_of(run.release, step.name, "gates"), description=move.reason)
 
 
 def against(finding: Finding, name: str) -> str:
