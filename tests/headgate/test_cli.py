@@ -64,7 +64,7 @@ def test_every_command_teaches(command: str, capsys: pytest.CaptureFixture[str])
     assert code == 0
     assert "Example" in out
     assert f"headgate {command}" in out.split("Example")[1]
-    assert "--json" in out
+    assert "--json" in out or command == "work", "only what runs until it is stopped has no answer to print"
 
 
 def test_the_list_of_commands_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
