@@ -202,7 +202,7 @@ def after(before: Progress, moved: Progress, notice: Notice, reply: Reply, now: 
     if reply.answer is Answer.REFUSED:
         refused = (*before.refused, Refusal(notice=notice.id, at=now, why=reply.why))[-REFUSALS:]
         return moved.model_copy(update={"failing": None, "refused": refused})
-    return moved.model_copy(update={"failing": None, "refused": (), "told": before.told + 1, "told_at": now})
+    return moved.model_copy(update={"failing": None, "refused": (), "told": before.told + 1})
 
 
 def undelivered(store: ObjectStore, environment: str) -> tuple[Trouble, ...]:

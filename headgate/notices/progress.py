@@ -53,7 +53,6 @@ class Progress(Value):
     """Releases from which more may come."""
     told: int = 0
     """Messages that came through, in all."""
-    told_at: AwareDatetime | None = None
     failing: Failing | None = None
     refused: tuple[Refusal, ...] = ()
     """Since the last message that came through; the newest few."""

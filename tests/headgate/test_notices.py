@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import itertools
+import json
 import logging
 import os
 import signal
@@ -25,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate import clock
+from headgate.cli import main
 from headgate.environment import Environment
 from headgate.errors import Missing, Unavailable
 from headgate.events import Event
@@ -696,3 +698,30 @@ def test_progress_names_of_stores_are_valid(environment: Environment, receiver: 
     due(environment)
     keys = list(open_store(environment.store).list("notices/"))
     assert keys[-1] == "notices/production/a-b_c/000000000002.json"
+
+
+def test_the_command_sends_what_is_due_and_says_what_is_not(
+    environment: Environment,
+    receiver: Receiver,
+    scribe: Scribe,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """C-15: exit codes 0 and 3, and one JSON document."""
+    monkeypatch.setattr(Environment, "here", classmethod(lambda _cls, _name="production": environment))
+    appoint(environment, hook(receiver))
+    scribe.begin("r-1")
+
+    def run(*words: str) -> tuple[Any, str]:
+        with pytest.raises(SystemExit) as left:
+            main(["notify", *words])
+        return left.value.code, capsys.readouterr().out
+
+    assert run("--test", "ops") == (0, "channel ops took a test message\n")
+    receiver.always = answer(503)
+    code, text = run("--once", "--json")
+    assert (code, json.loads(text)["undelivered"][0]["why"]) == (3, "HTTP 503")
+    assert "1 undelivered since" in run("--once")[1]
+    assert run("--test", "ops")[0] == 3
+    receiver.always = None
+    assert run() == (0, "1 message sent\n")
