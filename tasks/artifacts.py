@@ -87,4 +87,8 @@ def show_story(run: Run) -> None:
 def tell(run: Run) -> None:
     """A release's story under its own key, so that an artifact's history is that of one release."""
     story = releasing.story_of(run)
-    create_markdown_artifact(f"{markdown(story)}\n\n{plots_markdown(story)}", key=key_of(run.release, "story"))
+    create_markdown_artifact(
+        f"{markdown(story)}\n\n{plots_markdown(story)}",
+        key=key_of(run.release, "story"),
+        description=f"{run.model} {run.version} in {run.environment.name}: how it went until then, with its plots",
+    )
