@@ -182,7 +182,7 @@ def test_what_nobody_foresaw_is_not_taken_for_an_outcome(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python would leave with 1, which means "rolled back"."""
-    monkeypatch.setattr("headgate.cli.look.models_in", lambda *_: 1 / 0)
+    monkeypatch.setattr("headgate.cli.status.models_in", lambda *_: 1 / 0)
     code, out, err = run(capsys, "status", "--json")
     assert code == 3
     assert json.loads(out)["kind"] == "Defect"
