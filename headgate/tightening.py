@@ -209,7 +209,7 @@ def plan_for(policy: Policy, model_demands: Document, asked: Document | Plan) ->
         model_demands: the `[release]` table of headgate.toml.
         asked: a plan, or its document; of a plan only what was set counts, not what it is by default.
     """
-    wanted = asked.model_dump(mode="json", exclude_unset=True) if isinstance(asked, Plan) else dict(asked)
+    wanted = written(asked) if isinstance(asked, Plan) else dict(asked)
     place = {name: wanted.pop(name) for name in ("model", "environment") if name in wanted}
     demands = Floor.parse(model_demands, where="[release] in headgate.toml").document
     base = floor_of(policy)
@@ -244,6 +244,14 @@ def plan_for(policy: Policy, model_demands: Document, asked: Document | Plan) ->
             "leave these keys out, or make them tighter; an admin changes the policy with `headgate environment apply`",
         )
     return Plan.parse({**base, **place}, where="the plan")
+
+
+def written(plan: Plan) -> dict[str, Any]:
+    """What was set of a plan, as a document that may be read again: a metric says its kind also where that is plain."""
+    document = plan.model_dump(mode="json", exclude_unset=True)
+    for name, metric in plan.gates.metrics.items():
+        document["gates"]["metrics"][name]["kind"] = metric.kind
+    return document
 
 
 def floor_of(policy: Policy) -> dict[str, Any]:

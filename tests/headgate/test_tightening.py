@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from headgate.errors import Rejected
-from headgate.gates.declared import Metric
+from headgate.gates.declared import Gates, Metric, Rate
 from headgate.plan import CanaryStep, Plan, Strategy
 from headgate.policy import Floor, Policy
 from headgate.tightening import METRIC, TABLE, WHOLE, overlay, plan_for, rule_of
@@ -371,3 +371,9 @@ def reached(schedule: tuple[CanaryStep, ...], share: float) -> float:
             return seconds
         seconds += step.dwell_seconds
     return seconds
+
+
+def test_a_metric_made_in_python_keeps_its_kind() -> None:
+    """What is plain from a value's class was set by nobody, and has to be written all the same."""
+    plan = Plan(model="m", gates=Gates(metrics={"refund": Rate(worse="less")}))
+    assert plan_for(Policy(), {}, plan).gates.metrics == plan.gates.metrics
