@@ -40,5 +40,5 @@ def carry(release: str) -> None:
     """Write on this run that it carries `release`, and call it so."""
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(this_run())
-        tags = run.tags if release_in(run.tags) == release else [*run.tags, f"{TAG}{release}"]
+        tags = [*(tag for tag in run.tags if not tag.startswith(TAG)), f"{TAG}{release}"]
         client.update_flow_run(run.id, name=release, tags=tags)  # Prefect has just called it as it was called at first

@@ -25,7 +25,7 @@ from headgate.cli.release import digest_of_target
 from headgate.environment import Environment
 from headgate.errors import Conflict
 from headgate.journal import ReleaseJournal
-from headgate.lifecycle import Outcome
+from headgate.lifecycle import Intent, Outcome
 from headgate.policies import policy_of
 from headgate.policy import Role, permit
 from headgate.releasing import Ending, Run, end, make_way, walk
@@ -58,14 +58,15 @@ def release(request: ReleaseForm) -> State[None]:
 def rollback(request: RollbackForm) -> State[None]:
     """Go back to a stored bundle; an open release is ended first, and without a bundle named that is all."""
     where, who = Environment.here(request.environment), request.requested_by
-    if known := carried():
-        return go_on(take_over(known, where, who))
+    before = take_over(known, where, who) if (known := carried()) else None
+    if before and before.intent is Intent.ROLLBACK:
+        return go_on(before)
     store = permitted(where, who, "roll back")
     model_named(store, where, request.model)
     to = digest_of_target(store, request.model, request.to) if request.to else ""
     why = f"rolled back by {who}: {request.reason}"
-    if aside := put_aside(where, request.model, who, why):
-        carry(aside.release)
+    if aside := before or put_aside(where, request.model, who, why):
+        carry(aside.release)  # entered again, this run must not take what it has ended for what served before
         ending = end(aside, Outcome.ABORTED, why, TASKS)
         if not to and ending.outcome is not Outcome.PROMOTED:
             return Completed(name="Restored", message=f"the open release was ended: {ending.reason}")
