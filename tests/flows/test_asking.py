@@ -89,7 +89,7 @@ def test_a_rejection_says_why() -> None:
 
 
 def test_a_choice_left_alone_leaves_it_to_the_policy() -> None:
-    """C-08: a form that always said `approval = none` would be refused wherever a policy asks for one."""
+    """A form that always said `approval = none` would be refused wherever a policy asks for one."""
     assert ReleaseForm.model_validate(RELEASE).wishes() == ()
     chosen = ReleaseForm.model_validate(
         {**RELEASE, "approval": "before promotion", "strategy": "blue-green", "settings": ["replicas=3"]}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ QUICK = [
     "probation_seconds=0",
 ]
 """A plan that some thousand requests decide."""
+
+ASK_SECONDS = 0.5
+"""Between two questions about a run."""
 
 
 @contextmanager
@@ -130,14 +134,15 @@ class Prefect:
         """The id of a flow's run that was made last, and not for a schedule."""
         return next(str(run["id"]) for run in self.runs(name) if not run["auto_scheduled"])
 
-    def reaches(self, run: str, *states: str, seconds: float = 120, told: Callable[[], object] = lambda: "") -> str:
+    def reaches(self, run: str, *states: str, seconds: float = 240, told: Callable[[], object] = lambda: "") -> str:
         """Wait until a run has a state of one of these names; the name."""
 
-        def now() -> str:
-            return str(self.run(run)["state_name"])
+        def reached() -> bool:
+            time.sleep(ASK_SECONDS)  # a server that is asked all the time does nothing else
+            return self.run(run)["state_name"] in states
 
-        wait_for(lambda: now() in states, seconds, lambda: f"{self.run(run)['state']} {told()}")
-        return now()
+        wait_for(reached, seconds, lambda: f"{self.run(run)['state']} {told()}")
+        return str(self.run(run)["state_name"])
 
     def release_of(self, run: str) -> str:
         """The release that a run carries."""
