@@ -143,7 +143,10 @@ class Proxy:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if time.monotonic() < self.away_until:
             return cut(request)
-        body = await request.read()
+        try:
+            body = await request.read()
+        except OSError:
+            return cut(request)  # its sender died in the middle of it
         peer = request.transport.get_extra_info("peername") if request.transport else None
         write = None
         if request.method == "PUT":
