@@ -21,6 +21,7 @@ from headgate.lifecycle import (
     Slept,
     Staged,
 )
+from headgate.notices import deliver
 from headgate.plan import Plan
 from headgate.pulse import beating
 from headgate.releasing.approvals import alarm
@@ -56,6 +57,10 @@ class Acts:
     roll_back: Callable[[Run], Concluded]
     report: Callable[[Run], Reported]
     put_aside: Callable[[Environment, str, str, str], Run | None]
+
+
+NOTICE_SECONDS = 10.0
+"""How long a process that is done may still take to tell who wants to be told; what is left, the sweep tells."""
 
 
 PLAIN = Acts(
@@ -99,10 +104,15 @@ def walk(run: Run, acts: Acts) -> Ending:
             store = open_store(run.environment.store)
             alarm(store, run.environment.name, run.model, run.release, damage.message, actor=run.actor)
             raise
-        if isinstance(found, Move):
-            acts.sleep(run, found)
-            return ending_of(run)
-        return end(run, *found, acts)
+        ending = pause(run, found, acts) if isinstance(found, Move) else end(run, *found, acts)
+    deliver(run.environment, seconds=NOTICE_SECONDS)
+    return ending
+
+
+def pause(run: Run, move: Move, acts: Acts) -> Ending:
+    """Let the release sleep: no process holds it from here on."""
+    acts.sleep(run, move)
+    return ending_of(run)
 
 
 def carry_on(
