@@ -16,17 +16,17 @@ from flows.deployed import FOLDER
 from headgate.environment import Environment
 
 
-def work(*, pool: str = NAME, limit: int = 10, name: str = "") -> NoReturn:
+def work(*, pool: str = NAME, name: str = "") -> NoReturn:
     """Take the place of this process with a Prefect worker. Raises `Unavailable` when no Prefect server answers.
 
     Args:
         pool: the work pool to take runs from.
-        limit: so many processes at once.
         name: how the UI calls this worker.
     """
     with a_server(), get_client(sync_client=True) as client:
         make_pool(client, pool)
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--limit", str(limit)]
+    # without `--limit`: a worker of this line that has one dies when a run that has just ended is due again
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
     command += ["--name", name] if name else []
     os.execve(sys.executable, command, surroundings())  # noqa: S606 -- there is no shell to be wanted
 

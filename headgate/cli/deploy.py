@@ -53,9 +53,8 @@ def deploy_command(environments: str, pool: str, orphan_seconds: int, as_json: b
 
 @click.command("work")
 @click.option("--pool", default="headgate", show_default=True, help="Work pool to take runs from.")
-@click.option("--limit", type=click.IntRange(min=1), default=10, show_default=True, help="So many processes at once.")
 @click.option("--name", default="", help="How Prefect's UI calls this worker.")
-def work_command(pool: str, limit: int, name: str) -> None:
+def work_command(pool: str, name: str) -> None:
     """Run, on this machine, what is started at the Prefect server that PREFECT_API_URL names.
 
     Runs until it is stopped. Releases use this machine's environments, as HEADGATE_HOME, HEADGATE_STORE and
@@ -67,7 +66,7 @@ def work_command(pool: str, limit: int, name: str) -> None:
     """
     from deployments.work import work
 
-    work(pool=pool, limit=limit, name=name)
+    work(pool=pool, name=name)
 
 
 def quiet_prefect() -> None:
