@@ -192,6 +192,7 @@ class Episode:
         self.striking.trial = trial
         patience = 0 if self.dice.random() < 0.3 else None
         began, since = time.monotonic(), len(self.there.proxy.seen)
+        self.striking.acts.last = began
         self.there.say(f"release of {digest} by {strategy}, {'good' if good else 'bad'}, patience {patience}")
         ended = True
         while ended and not self.asked_for(digest):  # who dies before the request is written is told of no release
