@@ -130,7 +130,7 @@ def test_back_from_the_form(stage: Stage, ui: Ui) -> None:
     """C-42: a rollback that a person starts in the UI, with a reason that is recorded."""
     ui.form(stage.prefect.deployment("rollback"))
     ui.fill({"Model": "tiny", "Reason": "wrong currency", "Requested by": "ada"})
-    ui.picture("rollback")
+    ui.picture("rollback", height=1060)
     assert ui.send() == 201
     run = stage.prefect.newest("rollback")
     stage.prefect.reaches(run, "Restored", seconds=120)
