@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, reduce
@@ -92,7 +93,7 @@ class Watch:
             self._save(verdict, question, now)
             if soft and move.act is Act.PASS and verdict.answer is not Answer.PASS:
                 self._record(self._softened(question), soft)
-        if move.act is Act.PASS:
+        if move.act is Act.PASS and self.step.name not in self.desk.journal.state.passed:  # a look may be repeated
             self.desk.journal.record(Passed(step=self.step.name))
         write_progress(self.run, self.step, move, verdict, seen=seen, now=now)
         return await_approver(self.desk, move, "promotion", now), verdict
@@ -282,4 +283,5 @@ def write_progress(run: Run, step: Step, move: Move, verdict: Verdict, *, seen: 
         "needed_requests": max((number for number in needed if number is not None), default=None),
         "at": now.isoformat(),
     }
-    write_whole(run.environment.progress(run.release), canonical(document))
+    with suppress(Unavailable):  # a full disk must not have a look repeated that has recorded what it saw
+        write_whole(run.environment.progress(run.release), canonical(document))
