@@ -23,7 +23,8 @@ def evidence_is_whole(story: Story) -> Iterator[tuple[str, str]]:
         for before, entry in pairwise(observed):
             if behind(entry.fact["cursor"], before.fact["cursor"]):
                 yield entry.key, "its cursor is behind the one before"
-            if closed(entry) < closed(before) <= story.when(before):  # unless its writer's clock was ahead
+            opening = before is observed[0]  # it reads nothing, so it closes nothing
+            if closed(entry) < closed(before) <= story.when(before) and not opening:  # nor was its writer's clock ahead
                 yield entry.key, "its watermark is behind the one before"
         judged = judged_in(story, release)
         for (second, revision), count in sorted(judged.items()):
