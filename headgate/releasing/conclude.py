@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from headgate.bundle import describe
 from headgate.errors import Unavailable
 from headgate.gates import Answer
-from headgate.lifecycle import Concluded, Decided, Intent, Outcome, Reported
+from headgate.journal import ReleaseJournal
+from headgate.lifecycle import Concluded, Decided, Intent, Outcome, Release, Reported
 from headgate.releasing.prepare import probe
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.telling import write_report
@@ -15,18 +18,35 @@ from headgate.strategies import promoted
 from headgate.topology import Topology, Variant
 from headgate.walk import Act, Move, stopped
 
+GOES_LIVE = frozenset({Outcome.PROMOTED, Outcome.RESTORED})
+"""Ends that put something new into service."""
+
 
 def decide(run: Run, outcome: Outcome, reason: str) -> Decided:
-    """Record how this release ends. The first decision stands; deciding again returns it."""
-    desk = Desk(run)
-    known = desk.journal.refresh().decided
-    if known:
-        return known
-    if outcome is Outcome.TURNED_BACK and desk.journal.state.began:
+    """Record how this release ends. The first decision stands; deciding again returns it.
+
+    Nothing goes live against a person's no, also when it was said after the last look at what people say.
+    """
+    journal = Desk(run).journal
+    while (known := journal.refresh().decided) is None:
+        fact = deciding(journal.state, outcome, reason)
+        journal.record_unless(partial(decided_otherwise, fact), fact)
+    return known
+
+
+def deciding(state: Release, outcome: Outcome, reason: str) -> Decided:
+    """The decision, as things stand."""
+    said = stopped(state) if outcome in GOES_LIVE else None
+    if said and said.outcome:
+        return Decided(outcome=said.outcome, reason=said.reason)
+    if outcome is Outcome.TURNED_BACK and state.began:
         outcome = Outcome.ROLLED_BACK  # it had traffic already
-    fact = Decided(outcome=outcome, reason=reason)
-    desk.journal.record(fact)
-    return desk.journal.state.decided or fact
+    return Decided(outcome=outcome, reason=reason)
+
+
+def decided_otherwise(fact: Decided, journal: ReleaseJournal) -> bool:
+    """Whether a decision must not be written any more."""
+    return journal.state.decided is not None or deciding(journal.state, fact.outcome, fact.reason) != fact
 
 
 def over(run: Run) -> Move | None:
@@ -38,21 +58,31 @@ def over(run: Run) -> Move | None:
 
 
 def carry_out(run: Run) -> Concluded:
-    """Make the decided end true, and confirm it by a probe of what serves. Safe to repeat."""
+    """Make the decided end true, and confirm it by a probe of what serves. Safe to repeat.
+
+    Overruled meanwhile, it carries out what was decided instead.
+    """
     desk = Desk(run)
-    state = desk.journal.refresh()
-    assert state.decided, "an end is carried out after it was decided"
-    if state.concluded:
-        return state.concluded
+    while (concluded := desk.journal.refresh().concluded) is None:
+        decided = desk.journal.state.decided
+        assert decided, "an end is carried out after it was decided"
+        desk.journal.record_unless(partial(overruled, decided), made_true(desk, decided))
+    return concluded
+
+
+def overruled(decided: Decided, journal: ReleaseJournal) -> bool:
+    """Whether another end than this is wanted by now, or the end has come."""
+    return journal.state.decided != decided or journal.state.concluded is not None
+
+
+def made_true(desk: Desk, decided: Decided) -> Concluded:
+    """Whatever it takes until the decided end is what serves."""
     before = desk.serving.refresh()
     if untouched(desk, before):
         serving = before.topology.stable.bundle if before.topology else None
-        concluded = Concluded(outcome=state.decided.outcome, serving=serving)
-    else:
-        quarantine(desk)
-        concluded = converge(desk, destination(desk, run))
-    desk.journal.record(concluded)
-    return concluded
+        return Concluded(outcome=decided.outcome, serving=serving)
+    quarantine(desk)
+    return converge(desk, destination(desk, desk.run))
 
 
 def untouched(desk: Desk, serving: Serving) -> bool:
@@ -60,7 +90,7 @@ def untouched(desk: Desk, serving: Serving) -> bool:
     state = desk.journal.state
     if state.compiled is None or state.compiled.bundle == state.compiled.stable:
         return True
-    goes_live = state.decided is not None and state.decided.outcome in (Outcome.PROMOTED, Outcome.RESTORED)
+    goes_live = state.decided is not None and state.decided.outcome in GOES_LIVE
     return not goes_live and serving.because != desk.run.release
 
 
@@ -71,7 +101,7 @@ def destination(desk: Desk, run: Run) -> Topology | None:
     assert compiled
     assert decided
     stable = Variant(bundle=compiled.stable, replicas=compiled.stable_replicas) if compiled.stable else None
-    if decided.outcome not in (Outcome.PROMOTED, Outcome.RESTORED):
+    if decided.outcome not in GOES_LIVE:
         return Topology(model=run.model, stable=stable) if stable else None
     decided_at = next(entry.at for entry in desk.journal.entries if entry.fact.get("kind") == "decided")
     return promoted(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from headgate.bundle import registered
 from headgate.environment import Environment
 from headgate.errors import Missing, Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal
-from headgate.lifecycle import Aborted, Intent, Outcome, Overruled
+from headgate.lifecycle import Aborted, Intent, Outcome, Overruled, Release
 from headgate.plan import Plan
 from headgate.releasing.begin import begin, resume
 from headgate.releasing.run import Run
@@ -28,12 +30,22 @@ def abort_open_release(environment: Environment, model: str, actor: str, reason:
 
 
 def end(journal: ReleaseJournal, reason: str) -> None:
-    """A person's end for a release that is not concluded, also when another end was decided and not yet carried out."""
-    decided = journal.refresh().decided
-    if decided and decided.outcome is Outcome.PROMOTED:
-        journal.record(Overruled(outcome=Outcome.ABORTED, reason=reason))
-    elif decided is None:
-        journal.record(Aborted(reason=reason))
+    """A person's end for a release, also when it was decided to promote it; one that is concluded stays as it is."""
+    while not ends_otherwise(state := journal.refresh()):
+        overrules = Overruled(outcome=Outcome.ABORTED, reason=reason)
+        journal.record_unless(partial(decided_since, state), overrules if state.decided else Aborted(reason=reason))
+
+
+def ends_otherwise(state: Release) -> bool:
+    """Whether a release has ended, or will without going live by itself."""
+    if state.decided:
+        return state.concluded is not None or state.decided.outcome is not Outcome.PROMOTED
+    return state.aborted is not None
+
+
+def decided_since(before: Release, journal: ReleaseJournal) -> bool:
+    """Whether it was decided how a release ends, or has ended, since it was as it was `before`."""
+    return (journal.state.decided, journal.state.concluded) != (before.decided, before.concluded)
 
 
 def begin_rollback(
