@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from headgate.bundle import describe
-from headgate.errors import Unavailable
+from headgate.errors import Conflict, Unavailable
 from headgate.gates import Answer
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Concluded, Decided, Intent, Outcome, Release, Reported
@@ -161,8 +161,8 @@ def publish(run: Run) -> Reported:
     desk = Desk(run)
     try:
         reported = desk.journal.refresh().reported or write_report(run)
-    except Unavailable:
-        raise  # it is tried again, and the environment stays ours until then
+    except (Unavailable, Conflict):
+        raise  # it is tried again, or a newer attempt does it: until then the environment is not let go of
     except Exception:
         let_go(desk)  # a page that cannot be drawn must not hold an environment
         raise
