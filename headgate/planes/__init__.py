@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from pydantic import AwareDatetime
+
 from headgate.environment import Environment
 from headgate.topology import Topology
 from headgate.values import Value
@@ -35,6 +37,8 @@ class PlaneStatus(Value):
     address: str = ""
     """Where callers reach the model, for example `http://127.0.0.1:8080/v2/models/co2/infer`."""
     message: str = ""
+    at: AwareDatetime | None = None
+    """What time it is where the model runs, by the clock that its logs are written with; None where nobody says."""
     failed: bool = False
     """True when the wish can not come true without a person, for example when a model does not load."""
 

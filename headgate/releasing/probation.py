@@ -21,11 +21,13 @@ from headgate.evidence.detector import DAY_SECONDS
 from headgate.evidence.minutes import Minutes
 from headgate.gates import PROBATION, Answer, Gates, Probation, ProbationQuestion, Split, Verdict, cuts_of, frozen
 from headgate.history import models_in
-from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger, utc_now
+from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger
 from headgate.ledger import Ledger
 from headgate.lifecycle import Observed, Outcome, Release, Released, Watched
 from headgate.plan import Reaction
+from headgate.planes import open_plane
 from headgate.releasing.course import PLAIN, end, walk
+from headgate.releasing.plane_time import PlaneTime
 from headgate.releasing.restore import begin_rollback
 from headgate.releasing.sample import events_of, sample_of
 from headgate.releasing.watch import evidence_of
@@ -95,7 +97,7 @@ def watch_probation(environment: Environment, model: str, release: str, actor: s
         return react(environment, model, journal, serving)
     if over := superseded(state, serving):
         return let_go(journal, over)
-    now = utc_now()
+    now = PlaneTime(open_plane(environment), model).now()
     watch = Watch(environment, model, journal)
     verdict = watch.look(now)
     ended = now >= watch.until

@@ -23,6 +23,7 @@ from headgate.releasing.approvals import alarm
 from headgate.releasing.begin import give_back, run_of
 from headgate.releasing.course import PLAIN, carry_on
 from headgate.releasing.joint_sweep import sweep_joints
+from headgate.releasing.plane_time import PlaneTime
 from headgate.releasing.probation import HEADGATE, on_probation, watch_probation
 from headgate.releasing.restore import end
 from headgate.releasing.traffic import consent, remaining
@@ -280,8 +281,9 @@ def look_at(environment: Environment, actor: str, found: Found) -> str:
         if step is None or state.beginning_of(step.name) is None:
             return "its next step has not begun"
         watch = Watch(run, step)
-        move = watch.glance(utc_now())
-        if move.act is Act.WAIT and watch.save_is_due(utc_now()):
+        now = PlaneTime(watch.desk.plane, run.model).now()
+        move = watch.glance(now)
+        if move.act is Act.WAIT and watch.save_is_due(now):
             carry_on(found.release, environment, actor, patience_seconds=0)
     return "" if move.act is Act.WAIT else move.reason
 
@@ -306,8 +308,8 @@ def rested(entries: Sequence[Entry], now: datetime) -> bool:
 
 
 def give_up_if_hopeless(journal: ReleaseJournal) -> None:
-    """End a release whose every attempt dies: a release always ends."""
+    """End a release whose every attempt dies, also one whose promotion never comes true: a release always ends."""
     journal.refresh()
     tries = fruitless(journal.entries)
-    if tries >= HOPELESS and journal.state.decided is None:
+    if tries >= HOPELESS:
         end(journal, f"given up after {tries} attempts that died without recording anything")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from headgate import telemetry
@@ -13,19 +12,12 @@ from headgate.journal import utc_now
 from headgate.lifecycle import Awaited, Began, Observed
 from headgate.releasing import live
 from headgate.releasing.approvals import settle
+from headgate.releasing.plane_time import PlaneTime
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.waiting import await_converged, reasons
 from headgate.strategies import Step, steps_of
 from headgate.topology import Variant
 from headgate.walk import Move, may_take_traffic
-
-SAVE_SECONDS = 60
-"""Evidence and cursor are saved at least this often, and at every change of verdict."""
-BESIDE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live-rows")
-LONGEST_SAVE_SECONDS = 600
-"""And at least this often at any age of a release: so much of the logs is read again at most."""
-PLANE_SECONDS = 5
-"""How often a watch makes sure that the plane itself is alive."""
 
 
 def remaining(run: Run) -> tuple[Step, ...]:
@@ -72,7 +64,7 @@ def shift(run: Run, step: Step) -> Began:
             step=step.name,
             evidence=put_blob(desk.store, Evidence().to_json()),
             cursor=telemetry.begin(run.environment.folder).model_dump(mode="json"),
-            watermark=utc_now(),
+            watermark=PlaneTime(desk.plane, run.model).now(),
             live=live.begin(run.environment.folder).model_dump(mode="json"),
         )
         desk.journal.record(opened)
@@ -90,7 +82,7 @@ def shift(run: Run, step: Step) -> Began:
         revision=revision,
         weight=step.topology.weight,
         mirror=step.topology.mirror,
-        judged_from=utc_now() + timedelta(seconds=run.plan.warm_up_seconds),
+        judged_from=PlaneTime(desk.plane, run.model).now() + timedelta(seconds=run.plan.warm_up_seconds),
     )
     desk.journal.record(fact)
     return fact

@@ -11,6 +11,7 @@ from headgate.gates import Verdict
 from headgate.journal import utc_now
 from headgate.lifecycle import Slept
 from headgate.releasing.begin import clear_unwritten
+from headgate.releasing.plane_time import PlaneTime
 from headgate.releasing.run import Desk, Run
 from headgate.releasing.traffic import consent
 from headgate.releasing.watch import Watch
@@ -43,8 +44,7 @@ def turn(run: Run) -> Move:
     """Whether the environment is ours by now; it is claimed as soon as it may be."""
     desk = Desk(run)
     if ended := stopped(desk.journal.refresh()):
-        desk.serving.leave(run.release)
-        return ended
+        return ended  # it leaves the queue when it has ended: until then, that is where a sweep finds it
     clear_unwritten(desk.serving)
     if run.release not in desk.serving.refresh().queue:
         return Move(act=Act.PASS, reason="the environment is ours")
@@ -76,13 +76,16 @@ def patient(run: Run, began: float) -> bool:
 def bake(run: Run, step: Step, heard: Heard = nobody_listens, held: Held = nobody_listens) -> Move:
     """Look once a second until something is proven, a limit is reached, a person decides, or patience is over."""
     began = last_heard = clock.elapsed()
-    watch, answer = Watch(run, step), None
+    watch: Watch | None = None
+    answer, time = None, PlaneTime(Desk(run).plane, run.model)
     while True:
         try:
-            move, verdict = watch.look(utc_now())
+            watch = watch or Watch(run, step)
+            move, verdict = watch.look(time.now())
         except Unavailable as error:
             if clock.elapsed() - last_heard > OUTAGE_SECONDS or not patient(run, began):
                 raise
+            watch = None  # what it was about to save may be in the ledger or not: only the ledger knows
             held(error.message)
             clock.sleep(LOOK_SECONDS)
             continue

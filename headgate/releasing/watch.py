@@ -17,7 +17,6 @@ from headgate.evidence import Evidence
 from headgate.evidence.blocks import Blocks
 from headgate.files import write_whole
 from headgate.gates import Answer, Gates, Judge, Question, Split, Verdict, judge, saturated
-from headgate.journal import utc_now
 from headgate.lifecycle import Judged, Observed, Passed
 from headgate.plan import Undecided
 from headgate.planes import revive
@@ -56,9 +55,9 @@ class Watch:
     late: int = 0
     unused: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
-    saved_at: datetime = field(default_factory=utc_now)
+    saved_at: datetime = LONG_AGO
     plane_seen_at: datetime = LONG_AGO
-    soft_at: datetime = field(default_factory=utc_now)
+    soft_at: datetime = LONG_AGO
     """Not before this is the judge asked at soft margins again."""
     live: LiveData = field(init=False)
     looking: Future[LiveData] | None = None
@@ -73,7 +72,7 @@ class Watch:
         last = state.observed[-1]
         self.evidence = evidence_of(self.desk.store, state.observed)
         self.cursor, self.watermark = Cursor.parse(last.cursor, where="the saved cursor"), last.watermark
-        self.saved_at = last.watermark if self.run.patience_seconds is not None else self.saved_at
+        self.saved_at = last.watermark
         self.live = LiveData.parse(last.live, where="the saved look at live rows")
         question = self._question()
         self.blocks, self.judge = Blocks(question.shares), Judge.begin(question)
@@ -85,7 +84,10 @@ class Watch:
         return Desk(self.run)
 
     def look(self, now: datetime) -> tuple[Move, Verdict]:
-        """Read, judge, save when it is time, and say what follows. Raises `Conflict` when a newer attempt took over."""
+        """Read, judge, save when it is time, and say what follows; `now` is the time of the plane.
+
+        Raises `Conflict` when a newer attempt took over.
+        """
         question, verdict, seen, soft, move = self._judge(now)
         known = self.desk.journal.state.verdict
         changed = known is None or (known.step, known.verdict.answer) != (self.step.name, verdict.answer)
@@ -94,7 +96,8 @@ class Watch:
             if soft and move.act is Act.PASS and verdict.answer is not Answer.PASS:
                 self._record(self._softened(question), soft)
         if move.act is Act.PASS and self.step.name not in self.desk.journal.state.passed:  # a look may be repeated
-            self.desk.journal.record(Passed(step=self.step.name))
+            passed = Passed(step=self.step.name)
+            self.desk.journal.record_unless(lambda journal: passed.step in journal.state.passed, passed)
         write_progress(self.run, self.step, move, verdict, seen=seen, now=now)
         return await_approver(self.desk, move, "promotion", now), verdict
 
@@ -132,7 +135,7 @@ class Watch:
     def _read(self, now: datetime) -> str:
         """Take in new observations; the reason why there are none, when the source is down."""
         try:
-            if now - self.plane_seen_at > timedelta(seconds=PLANE_SECONDS):
+            if abs(now - self.plane_seen_at) > timedelta(seconds=PLANE_SECONDS):
                 self.plane_seen_at = now
                 revive(self.run.environment)
                 self.crashes = self._restarts()
@@ -202,8 +205,7 @@ class Watch:
     def _began_at(self) -> datetime:
         began = self.desk.journal.state.beginning_of(self.step.name)
         assert began, "a step is watched after its traffic was shifted"
-        fact = began.model_dump(mode="json")
-        return next(entry.at for entry in reversed(self.desk.journal.entries) if entry.fact == fact)
+        return began.judged_from - timedelta(seconds=self.run.plan.warm_up_seconds)
 
     @property
     def _judges_this_step(self) -> bool:

@@ -14,7 +14,8 @@ def status_of(control: Control, model: str) -> PlaneStatus:
     """What the plane does for `model` now."""
     wish = control.wishes.get(model)
     if wish is None:
-        return PlaneStatus(model=model, revision=0, converged=False, message="nothing was wished for this model")
+        message = "nothing was wished for this model"
+        return PlaneStatus(model=model, revision=0, converged=False, message=message, at=control.now())
     topology = in_force(wish, control.now())
     needed = servers_of(topology)
     variants = tuple(variant_of(control, model, bundle, count) for (_, bundle), count in needed.items())
@@ -35,6 +36,7 @@ def status_of(control: Control, model: str) -> PlaneStatus:
         address=f"http://{HOST}:{control.environment.port}{path_of(model)}/infer",
         message=control.envoy.message or waiting,
         failed=hopeless,
+        at=control.now(),
     )
 
 
