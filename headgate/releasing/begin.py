@@ -13,7 +13,7 @@ from headgate.bundle import describe
 from headgate.environment import Environment
 from headgate.errors import Conflict, Missing, Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
-from headgate.lifecycle import Decided, Intent, Outcome, Requested
+from headgate.lifecycle import Concluded, Decided, Intent, Outcome, Requested
 from headgate.manifest import Manifest, read_manifest
 from headgate.plan import Overlap, Plan
 from headgate.policies import plan_under, policy_of
@@ -74,7 +74,7 @@ def begin(
     if release is None:
         purpose = "" if intent is Intent.RELEASE else f"{intent}-"
         release = f"{purpose}{model}-{version}-{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        take_place(serving, release, queue=plan.overlap is Overlap.QUEUE, ahead=intent is Intent.ROLLBACK)
+        take_place(serving, release, queue=plan.overlap is Overlap.QUEUE, ahead=goes_ahead(requested))
         open_ledger(ReleaseJournal(store, release, actor), requested)
     return enter(release, requested, environment, store, actor, patience_seconds=patience_seconds, flow_run=flow_run)
 
@@ -94,6 +94,11 @@ def standing(store: ObjectStore, state: Serving, requested: Requested, actor: st
         if known and same_wish(known, requested):
             return release
     return None
+
+
+def goes_ahead(requested: Requested) -> bool:
+    """Whether it need not wait for those that queued: a rollback, and what has just ended the open release."""
+    return requested.intent is Intent.ROLLBACK or requested.plan.overlap is Overlap.SUPERSEDE
 
 
 def take_place(serving: EnvironmentJournal, release: str, *, queue: bool, ahead: bool) -> None:
@@ -175,12 +180,25 @@ def enter(
     if release in state.queue:
         return run  # its turn is waited for
     try:
-        serving.claim(release, attempt, ahead=requested.intent is Intent.ROLLBACK)
+        serving.claim(release, attempt, ahead=goes_ahead(requested))
     except Conflict as conflict:
         if journal.state.compiled is None:
-            journal.record(Decided(outcome=Outcome.TURNED_BACK, reason=conflict.message))
+            turn_back(journal, state, conflict.message)
         raise
     return run
+
+
+def turn_back(journal: ReleaseJournal, state: Serving, reason: str) -> None:
+    """End a release that lost its place before it began: nothing leads to it any more, so it is concluded here."""
+    journal.record_unless(
+        lambda now: now.state.decided is not None, Decided(outcome=Outcome.TURNED_BACK, reason=reason)
+    )
+    decided = journal.state.decided
+    assert decided, "it was just decided"
+    serves = state.topology.stable.bundle if state.topology else None
+    journal.record_unless(
+        lambda now: now.state.concluded is not None, Concluded(outcome=decided.outcome, serving=serves)
+    )
 
 
 def run_of(

@@ -30,7 +30,7 @@ from headgate.releasing.conclude import carry_out, decide, over, publish
 from headgate.releasing.prepare import check, checks_of, compile_bundle, stage
 from headgate.releasing.restore import abort_open_release
 from headgate.releasing.run import Ending, Run, ending_of
-from headgate.releasing.traffic import remaining, shift
+from headgate.releasing.traffic import remaining, shift, walk_of
 from headgate.releasing.waits import await_consent, await_turn, bake, sleep
 from headgate.stores import open_store
 from headgate.strategies import Step
@@ -98,13 +98,13 @@ def walk(run: Run, acts: Acts) -> Ending:
         try:
             found = CONTENTS[run.intent](run, acts)
         except Rejected as wrong:
-            end(run, Outcome.TURNED_BACK, wrong.message, acts)
+            finish(run, Outcome.TURNED_BACK, wrong.message, acts)
             raise
         except Corrupt as damage:
             store = open_store(run.environment.store)
             alarm(store, run.environment.name, run.model, run.release, damage.message, actor=run.actor)
             raise
-        ending = pause(run, found, acts) if isinstance(found, Move) else end(run, *found, acts)
+        ending = pause(run, found, acts) if isinstance(found, Move) else finish(run, *found, acts)
     deliver(run.environment, seconds=NOTICE_SECONDS)
     return ending
 
@@ -151,7 +151,7 @@ def release(run: Run, acts: Acts) -> Found:
         acts.shift(run, step)
         if (move := acts.bake(run, step)).act is not Act.PASS:
             return met(move)
-    proven = "every gate proved its margin" if steps else "there was nothing to prove it against"
+    proven = "every gate proved its margin" if steps or walk_of(run) else "there was nothing to prove it against"
     return Outcome.PROMOTED, f"every check passed, and {proven}"
 
 
@@ -180,6 +180,12 @@ def met(move: Move) -> Found:
 
 
 def end(run: Run, outcome: Outcome, reason: str, acts: Acts) -> Ending:
+    """End a release that is not walked: signs of life keep a sweep from taking it up meanwhile."""
+    with beating(open_store(run.environment.store), run.release, run.attempt):
+        return finish(run, outcome, reason, acts)
+
+
+def finish(run: Run, outcome: Outcome, reason: str, acts: Acts) -> Ending:
     """Carry out the first decision that was recorded, whoever made it."""
     decided = acts.decide(run, outcome, reason)
     conclude = acts.promote if decided.outcome is Outcome.PROMOTED else acts.roll_back
