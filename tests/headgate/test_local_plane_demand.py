@@ -101,3 +101,21 @@ def test_a_storm_of_deaths_is_started_ever_more_rarely(tmp_path: Path) -> None:
     second = 100.0
     control.note(Ended(Server(instance, Health.READY, since=0.0), "it died"))
     assert control.attempts["m", A].next_start == second
+
+
+def test_what_could_not_be_written_down_is_written_down_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, then a killed supervisor: whoever takes over must not give callers the revision before."""
+    layout = Layout(Environment(home=str(tmp_path), store=f"file://{tmp_path}/store")).make()
+    control = Control(Environment(home=str(tmp_path), store=f"file://{tmp_path}/store"), layout)
+    monkeypatch.setattr(control, "seen", lambda: running(a="R"))
+    control.wishes = {"m": Wish(revision=2, topology=of(A))}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("headgate.planes.local.control.write_record", full)
+        with pytest.raises(OSError, match="No space"):
+            control.advance({"m": of(A)})
+    control.advance({"m": of(A)})
+    assert control.remembered(layout.serving) == {"m": Wish(revision=2, topology=of(A))}

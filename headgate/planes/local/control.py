@@ -74,6 +74,8 @@ class Control:
         self.wishes: dict[str, Wish] = {}
         self.serving: dict[str, Wish] = {}
         """What callers get: the wish itself once its servers are ready, the one before until then."""
+        self.noted: dict[str, Wish] = {}
+        """The same as last written down. The gateway is told nothing that is not: whoever takes over would go back."""
         self.informed = False
         """Whether the ledgers were read: no wish is accepted before."""
         self.uninformed_because = ""
@@ -89,6 +91,7 @@ class Control:
         """Go on where an earlier supervisor stopped."""
         self.wishes = self.remembered(self.layout.wishes)
         self.serving = self.remembered(self.layout.serving)
+        self.noted = dict(self.serving)
         self.servers.adopt()
         self.envoy.adopt()
 
@@ -180,7 +183,9 @@ class Control:
             for model, held in self.serving.items():
                 if held != before.get(model):
                     log.info("%s: callers get revision %d: %s", model, held.revision, in_words(held.topology))
+        if self.serving != self.noted:
             write_record(self.layout.serving, Wishes(store=self.environment.store, models=self.serving))
+            self.noted = dict(self.serving)
 
     async def publish(self, session: aiohttp.ClientSession) -> None:
         """See that the gateway does what callers should get."""
