@@ -93,7 +93,8 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_it_sleeps_without_a_process_and_is_woken(stage: Stage) -> None:
     """A release that waits for a person is approved elsewhere, and does not trip over a form that nobody filled in."""
-    run = stage.start("1.1.0", approval="before traffic")
+    settings = [*QUICK, "shadow.dwell_seconds=12"]  # longer than its patience
+    run = stage.start("1.1.0", approval="before traffic", settings=settings, patience_seconds=6)
     stage.prefect.reaches(run, "Suspended", told=stage.told)
     release = stage.prefect.release_of(run)
     wait_for(lambda: not stage.processes(run), 30)
@@ -101,7 +102,7 @@ def test_it_sleeps_without_a_process_and_is_woken(stage: Stage) -> None:
     assert done.returncode == 0, done
     stage.sweep()
     stage.prefect.reaches(run, "Resuming", "Promoted", told=stage.told)
-    for _ in range(10):  # in shadow and at each step it sleeps, since patience is short
+    for _ in range(10):  # in shadow it sleeps until it is due, and at a step as well when few requests come
         if stage.prefect.run(run)["state_name"] == "Promoted":
             break
         stage.sweep()
