@@ -1,1 +1,1 @@
-"""What survives: faults at every boundary between two facts, on the real processes, and a checker that looks from outside."""
+"""What survives: faults at every boundary between two facts, on real processes, and a checker from outside."""
