@@ -381,7 +381,7 @@ def test_it_goes_on_after_a_crash_anywhere(world: World, monkeypatch: pytest.Mon
     """C-14, D-14, D-18: killed after each fact of any ledger in turn, it ends all the same; nothing is done twice."""
     plans = [world.plan("a"), world.plan("b", good=good)]
     seen: set[str] = set()
-    dying(monkeypatch, ReleaseJournal, "record", seen)
+    dying(monkeypatch, ReleaseJournal, "record_unless", seen)
     dying(monkeypatch, JointJournal, "record", seen)
     dying(monkeypatch, EnvironmentJournal, "claim", seen)
     dying(monkeypatch, EnvironmentJournal, "free", seen)
@@ -410,10 +410,10 @@ def dying(monkeypatch: pytest.MonkeyPatch, journal: type, name: str, seen: set[s
 
     def act_then_die(self: Any, *given: Any, **named: Any) -> Any:
         found = real(self, *given, **named)
-        kind = getattr(given[0], "kind", "")
+        kind = getattr(given[-1], "kind", "")
         who = getattr(self, "model", "") or getattr(self, "release", "joint").split("-2026")[0]
-        part = getattr(given[0], "part", "")
-        place = f"{journal.__name__} {name} {kind} {who} {part} {getattr(given[0], 'step', '')}"
+        part = getattr(given[-1], "part", "")
+        place = f"{journal.__name__} {name} {kind} {who} {part} {getattr(given[-1], 'step', '')}"
         if kind not in ("asked", "requested") and place not in seen:
             seen.add(place)
             raise Killed
