@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from headgate import checkpoints, clock
-from headgate.errors import Conflict
+from headgate.errors import Conflict, Corrupt
 from headgate.ledger import Entry, Ledger
 from headgate.lifecycle import FACT, Entered, Fact, Release
 from headgate.serving import (
@@ -24,6 +27,7 @@ from headgate.serving import (
 from headgate.stores import ObjectStore
 from headgate.topology import Topology
 
+F = TypeVar("F")
 TRIES = 20
 """Lost races in a row before an append gives up; each one means that somebody else's fact went in."""
 
@@ -59,8 +63,9 @@ class ReleaseJournal:
         """Read what was added since, and return the state. Raises `Corrupt` when the chain is broken."""
         ledger = Ledger(self.store, release_ledger(self.release))
         for entry in ledger.entries(after=self.entries[-1] if self.entries else None):
+            fact = understood(FACT, entry)
             self.entries.append(entry)
-            self.state = self.state.after(FACT.validate_python(entry.fact))
+            self.state = self.state.after(fact)
         return self.state
 
     def enter(self, process: str, flow_run: str = "") -> int:
@@ -134,7 +139,7 @@ class EnvironmentJournal:
             self.last, self.state = found
             self.kept = self.last.seq
         for entry in ledger.entries(after=self.last):
-            self._take(entry, ENVIRONMENT_FACT.validate_python(entry.fact))
+            self._take(entry, understood(ENVIRONMENT_FACT, entry))
         return self.state
 
     def whole(self) -> list[Entry]:
@@ -218,6 +223,17 @@ class EnvironmentJournal:
 
     def _take(self, entry: Entry, fact: EnvironmentFact) -> None:
         self.last, self.state = entry, self.state.after(entry.seq, fact)
+
+
+def understood(facts: TypeAdapter[F], entry: Entry) -> F:
+    """The fact of an entry. Raises `Corrupt` for one that this program does not know."""
+    try:
+        return facts.validate_python(entry.fact)
+    except ValidationError as error:
+        raise Corrupt(
+            f"{entry.key} says {entry.fact.get('kind', 'nothing')!r} in a way that this version does not know",
+            "go on with the version of headgate that wrote it, or a newer one",
+        ) from error
 
 
 def crowded(ledger: str) -> Conflict:

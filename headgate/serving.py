@@ -107,6 +107,11 @@ class Serving(Value):
     calibration: Calibration = Calibration()
     """The newest one; empty when nothing was ever calibrated here."""
 
+    @property
+    def serves(self) -> Digest | None:
+        """The bundle that the last wish makes stable; None when nothing shall run."""
+        return self.topology.stable.bundle if self.topology else None
+
     def after(self, seq: int, fact: EnvironmentFact) -> Serving:
         """The state once `fact`, entry number `seq`, has happened too."""
         match fact:

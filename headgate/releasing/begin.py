@@ -195,9 +195,8 @@ def turn_back(journal: ReleaseJournal, state: Serving, reason: str) -> None:
     )
     decided = journal.state.decided
     assert decided, "it was just decided"
-    serves = state.topology.stable.bundle if state.topology else None
     journal.record_unless(
-        lambda now: now.state.concluded is not None, Concluded(outcome=decided.outcome, serving=serves)
+        lambda now: now.state.concluded is not None, Concluded(outcome=decided.outcome, serving=state.serves)
     )
 
 

@@ -79,8 +79,7 @@ def made_true(desk: Desk, decided: Decided) -> Concluded:
     """Whatever it takes until the decided end is what serves."""
     before = desk.serving.refresh()
     if untouched(desk, before):
-        serving = before.topology.stable.bundle if before.topology else None
-        return Concluded(outcome=decided.outcome, serving=serving)
+        return Concluded(outcome=decided.outcome, serving=before.serves)
     quarantine(desk)
     return converge(desk, destination(desk, desk.run))
 

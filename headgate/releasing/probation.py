@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from headgate.bundle import get_blob, put_blob
 from headgate.environment import Environment
-from headgate.errors import Unavailable
+from headgate.errors import Corrupt, Unavailable
 from headgate.evidence import Evidence
 from headgate.evidence.detector import DAY_SECONDS
 from headgate.evidence.minutes import Minutes
@@ -58,21 +59,30 @@ class Standing(Value):
 
 
 def on_probation(store: ObjectStore, environment: Environment) -> tuple[tuple[str, str], ...]:
-    """Model and release of everything that was promoted and is not released from its probation."""
-    return tuple(
-        (model, release)
-        for model in models_in(store, environment.name)
-        for release in EnvironmentJournal(store, environment.name, model, HEADGATE).refresh().promoted
-        if watched(store, release)
-    )
+    """Model and release of everything that was promoted and is not released from its probation.
+
+    A model whose own ledger is damaged has none: the sweep tells of it.
+    """
+    found: list[tuple[str, str]] = []
+    for model in models_in(store, environment.name):
+        with suppress(Corrupt):
+            promoted = EnvironmentJournal(store, environment.name, model, HEADGATE).refresh().promoted
+            found += [(model, release) for release in promoted if watched(store, release)]
+    return tuple(found)
 
 
 def watched(store: ObjectStore, release: str) -> bool:
-    """Whether a promoted release is on probation: a glance at its last entry tells it of most."""
-    last = Ledger(store, release_ledger(release)).last()
-    if last is None or last.fact.get("kind") in ("watched", "released"):
-        return last is not None and last.fact.get("kind") == "watched"
-    return in_probation(ReleaseJournal(store, release, HEADGATE).refresh())
+    """Whether a promoted release is on probation: a glance at its last entry tells it of most.
+
+    One whose ledger is damaged is, as far as anybody knows: whoever watches it then says what is wrong.
+    """
+    try:
+        last = Ledger(store, release_ledger(release)).last()
+        if last is None or last.fact.get("kind") in ("watched", "released"):
+            return last is not None and last.fact.get("kind") == "watched"
+        return in_probation(ReleaseJournal(store, release, HEADGATE).refresh())
+    except Corrupt:
+        return True
 
 
 def in_probation(state: Release) -> bool:
@@ -94,7 +104,7 @@ def watch_probation(environment: Environment, model: str, release: str, actor: s
     if not in_probation(state) or (serving.claim and serving.claim.release == release):
         return ""
     if state.watched and state.watched.verdict.answer is Answer.FAIL:
-        return react(environment, model, journal, serving)
+        return react(environment, model, journal)
     if over := superseded(state, serving):
         return let_go(journal, over)
     now = PlaneTime(open_plane(environment), model).now()
@@ -106,7 +116,7 @@ def watch_probation(environment: Environment, model: str, release: str, actor: s
     if not watch.save():
         return ""
     if verdict.answer is Answer.FAIL:
-        return react(environment, model, journal, serving)
+        return react(environment, model, journal)
     return let_go(journal, f"probation is over: {verdict.reason}") if ended else verdict.reason
 
 
@@ -124,27 +134,31 @@ def let_go(journal: ReleaseJournal, reason: str, *, harmed: bool = False) -> str
     return reason
 
 
-def react(environment: Environment, model: str, journal: ReleaseJournal, serving: Serving) -> str:
-    """What follows from an alarm: back to the bundle that was kept warm, unless the plan leaves that to a person."""
+def react(environment: Environment, model: str, journal: ReleaseJournal) -> str:
+    """What follows from an alarm: back to the bundle that was kept warm, unless the plan leaves that to a person.
+
+    What serves is read again: to judge takes a while, and another bundle is not taken back for this one.
+    """
     state = journal.refresh()
     assert state.requested
     assert state.compiled
     assert state.watched
     reason = f"probation of {journal.release}: {state.watched.verdict.reason}"
-    standby = state.compiled.stable
+    standby, place = state.compiled.stable, EnvironmentJournal(journal.store, environment.name, model, HEADGATE)
     if state.requested.plan.policy.harm is Reaction.HOLD or standby is None:
         alarm = Alarmed(release=journal.release, reason=reason)
-        EnvironmentJournal(journal.store, environment.name, model, HEADGATE).note(alarm)
+        place.note(alarm)
         return let_go(journal, f"left to a person by the plan's policy: {reason}", harmed=True)
-    gone = serving.topology is None or serving.topology.stable.bundle != state.compiled.bundle
-    if not gone:
-        aside = PLAIN.put_aside(environment, model, HEADGATE, reason)
-        if aside:
+    if place.refresh().serves == state.compiled.bundle:
+        if aside := PLAIN.put_aside(environment, model, HEADGATE, reason):
             end(aside, Outcome.ABORTED, reason, PLAIN)
+            return react(environment, model, journal)  # it may have been promoted before it could be ended
         ending = walk(begin_rollback(environment, model, standby, HEADGATE, reason), PLAIN)
         if ending.outcome is None:
             return f"{ending.release} goes back, and sleeps: {reason}"
-    return let_go(journal, f"went back to the bundle before: {reason}", harmed=True)
+    back = place.refresh().serves == standby
+    what = "went back to the bundle before" if back else f"what serves was left to {place.state.because}"
+    return let_go(journal, f"{what}: {reason}", harmed=True)
 
 
 @dataclass

@@ -102,6 +102,7 @@ class Suspect:
     journal: ReleaseJournal
     beat: str = ""
     entries: int = 0
+    damage: str = ""
 
 
 def sweep(
@@ -137,8 +138,8 @@ def judge_probations(environment: Environment) -> Iterator[Done]:
     for model, release in on_probation(open_store(environment.store), environment):
         try:
             what = watch_probation(environment, model, release, HEADGATE)
-        except HeadgateError as error:
-            yield Done(release=release, model=model, what=f"probation: {error.message}", problem=True)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the others are looked at
+            yield Done(release=release, model=model, what=f"probation: {message_of(error)}", problem=True)
         else:
             if what:
                 yield Done(release=release, model=model, what=f"probation: {what}")
@@ -148,9 +149,14 @@ def attend(environment: Environment, actor: str, found: Found, enter: Enter) -> 
     """What is to be done about one release; what goes wrong with it does not hold the others."""
     try:
         what = act_on(environment, actor, found, enter)
-    except HeadgateError as error:
-        return Done(release=found.release, model=found.model, what=error.message, problem=True)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the others are carried on
+        return Done(release=found.release, model=found.model, what=message_of(error), problem=True)
     return Done(release=found.release, model=found.model, what=what) if what else None
+
+
+def message_of(error: Exception) -> str:
+    """What went wrong; with its name, if it is none of ours."""
+    return error.message if isinstance(error, HeadgateError) else f"{type(error).__name__}: {error}"
 
 
 def act_on(environment: Environment, actor: str, found: Found, enter: Enter) -> str:
@@ -192,21 +198,18 @@ def look_over(environment: Environment, actor: str, *, orphan_seconds: float) ->
     """Every open or queued release and who holds it. Waits only if it must see whether a process still lives."""
     store = open_store(environment.store)
     suspects = list(open_releases(store, environment.name, actor))
-    broken: dict[str, str] = {}
     for suspect in suspects:
-        try:
-            suspect.journal.refresh()
-        except Corrupt as damage:
-            broken[suspect.release] = damage.message
+        suspect.damage = damage_in(suspect.journal)
         suspect.beat, suspect.entries = last_beat(store, suspect.release), len(suspect.journal.entries)
-    if any(not suspect.journal.state.asleep for suspect in suspects if suspect.release not in broken):
+    if any(not suspect.journal.state.asleep for suspect in suspects if not suspect.damage):
         clock.sleep(orphan_seconds)
-    found = []
+    found = [
+        Found(release="", model=model, standing=Standing.BROKEN, why=damage)
+        for model in models_in(store, environment.name)
+        if (damage := damage_in(EnvironmentJournal(store, environment.name, model, actor)))
+    ]
     for suspect in suspects:
-        if suspect.release in broken:
-            standing, why = Standing.BROKEN, broken[suspect.release]
-        else:
-            standing, why = standing_now(store, suspect, orphan_seconds)
+        standing, why = standing_now(store, suspect, orphan_seconds)
         state = suspect.journal.state
         found.append(
             Found(
@@ -223,7 +226,9 @@ def look_over(environment: Environment, actor: str, *, orphan_seconds: float) ->
 
 def standing_now(store: ObjectStore, suspect: Suspect, orphan_seconds: float) -> tuple[Standing, str]:
     """Its standing after the wait."""
-    state = suspect.journal.refresh()
+    if damage := suspect.damage or damage_in(suspect.journal):
+        return Standing.BROKEN, damage
+    state = suspect.journal.state
     silent = last_beat(store, suspect.release) == suspect.beat and len(suspect.journal.entries) == suspect.entries
     serving = suspect.serving
     next_one = serving.claim is None and serving.queue[:1] == (suspect.release,)
@@ -231,6 +236,15 @@ def standing_now(store: ObjectStore, suspect: Suspect, orphan_seconds: float) ->
     if standing is Standing.ORPHANED and not rested(suspect.journal.entries, utc_now()):
         return Standing.RESTING, f"{fruitless(suspect.journal.entries)} attempts recorded nothing"
     return standing, why
+
+
+def damage_in(journal: ReleaseJournal | EnvironmentJournal) -> str:
+    """What is wrong with a ledger; empty when it can be read."""
+    try:
+        journal.refresh()
+    except Corrupt as damage:
+        return damage.message
+    return ""
 
 
 def standing_of(state: Release, *, silent: bool, next_one: bool, now: datetime, seconds: float) -> tuple[Standing, str]:
@@ -259,9 +273,10 @@ def standing_of(state: Release, *, silent: bool, next_one: bool, now: datetime, 
 
 
 def open_releases(store: ObjectStore, environment: str, actor: str) -> Iterator[Suspect]:
-    """Whatever holds a model of the environment, or waits for it."""
+    """Whatever holds a model of the environment, or waits for it; nothing of a model whose own ledger is damaged."""
     for model in models_in(store, environment):
-        serving = EnvironmentJournal(store, environment, model, actor).refresh()
+        place = EnvironmentJournal(store, environment, model, actor)
+        serving = Serving() if damage_in(place) else place.state
         held = [serving.claim.release] if serving.claim else []
         for release in (*held, *serving.queue):
             yield Suspect(release, model, serving, ReleaseJournal(store, release, actor))

@@ -17,10 +17,11 @@ from headgate.history import releases_in
 from headgate.journal import ReleaseJournal
 from headgate.ledger import Entry
 from headgate.lifecycle import Fact, Intent, Outcome, Watched
+from headgate.plan import Plan, Shadow, Strategy
 from headgate.releasing import PLAIN, begin, begin_rollback, probation, replay, walk
 from headgate.releasing.probation import Watch, on_probation, watch_probation
 from headgate.stores import open_store
-from tests.headgate.promotions import FAST, SLOW, Promoted, again, promote, stamp
+from tests.headgate.promotions import FAST, SLOW, Promoted, again, folder, promote, stamp
 
 NAMES = itertools.count()
 ROUGH = Gates(errors=ErrorRate(difference_margin=0.05), invalid=None, disagreement=None, latency=None)
@@ -273,6 +274,33 @@ def test_what_was_begun_meanwhile_is_put_aside(promoted: Promoted) -> None:
     state = promoted.journal(waiting).state
     assert state.concluded
     assert state.concluded.outcome is Outcome.ABORTED
+
+
+def test_what_was_promoted_while_it_was_judged_is_not_taken_back_for_it(
+    promoted: Promoted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read and judge takes a while: the harm was found in what does not serve any more."""
+    promoted.callers.failing = lambda _bundle, _at: 0.5
+    place = folder(tmp_path / "models", "1.2.0")
+    plan = Plan(model=place, strategy=Strategy.BLUE_GREEN, shadow=Shadow(percent=0), probation_seconds=0)
+    save, endings = Watch.save, []
+
+    def saved_then(watch: Watch) -> bool:
+        done = save(watch)
+        if watch.fold.verdict(watch.question).answer is Answer.FAIL:
+            endings.append(walk(begin(plan, promoted.environment, "ada"), PLAIN))
+        return done
+
+    monkeypatch.setattr(Watch, "save", saved_then)
+    promoted.watch(HOUR)
+    (ending,) = endings
+    assert ending.outcome is Outcome.PROMOTED
+    serving = promoted.serving().state
+    assert (serving.serves, serving.claim) == (ending.serving, None)
+    assert ending.serving not in serving.quarantined
+    released = promoted.journal().state.released
+    assert released
+    assert released.reason.startswith(f"what serves was left to {ending.release}: ")
 
 
 def test_nobody_is_watched_who_was_not_promoted(promoted: Promoted) -> None:

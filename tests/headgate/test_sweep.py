@@ -14,6 +14,7 @@ from headgate.build import compile_folder
 from headgate.bundle import push
 from headgate.environment import Environment
 from headgate.journal import EnvironmentJournal, ReleaseJournal
+from headgate.ledger import Ledger
 from headgate.lifecycle import (
     Aborted,
     Approved,
@@ -263,3 +264,64 @@ def test_a_broken_ledger_is_left_alone_and_a_person_is_told(world: World) -> Non
     alarms = [entry for entry in world.serving.whole() if entry.fact["kind"] == "alarmed"]
     assert len(alarms) == 1
     assert world.serving.state.revision == revision
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("environments/production/another/00000001.json", "environments/production/another/00000001.json is no entry"),
+        ("releases/another-1/00000001.json", "releases/another-1/00000001.json is no entry"),
+    ],
+)
+def test_what_is_damaged_holds_up_no_other(world: World, key: str, told: str) -> None:
+    """D-14: neither the ledger of another model, nor that of another release."""
+    world.first()
+    asleep = walk(begin(world.plan("2.0.0", **WAITS), world.environment, "ada", patience_seconds=1), PLAIN)
+    EnvironmentJournal(world.store, "production", "other", "test").claim("another-1", 1)
+    world.store.create(key, b"{}")
+    clock.sleep(3600)
+    done = {one.release: one for one in world.sweep()}
+    assert done[asleep.release].what.startswith("it has slept long enough: asleep")
+    assert any(told in one.what for one in done.values())
+
+
+def test_a_promoted_release_whose_ledger_is_damaged_holds_up_no_other(world: World) -> None:
+    """It is on probation as far as anybody knows, and whoever looks says what is wrong."""
+    world.first()
+    quick = {"strategy": "blue-green", "shadow": Shadow(percent=0), "probation_seconds": 3600}
+    watched = walk(begin(world.plan("2.0.0", **quick), world.environment, "ada"), PLAIN)
+    key = f"releases/{watched.release}/00000002.json"
+    world.store.delete(key)
+    world.store.create(key, b"{}")
+    asleep = walk(begin(world.plan("3.0.0", **WAITS), world.environment, "ada", patience_seconds=1), PLAIN)
+    clock.sleep(3600)
+    done = {one.release: one for one in world.sweep()}
+    assert set(done) == {asleep.release, watched.release}
+    assert done[watched.release].problem
+
+
+def test_a_fact_of_a_newer_version_is_left_to_it(world: World) -> None:
+    world.first()
+    asleep = walk(begin(world.plan("2.0.0", **WAITS), world.environment, "ada", patience_seconds=1), PLAIN)
+    ledger = Ledger(world.store, f"releases/{asleep.release}")
+    ledger.append({"kind": "teleported"}, after=ledger.entries()[-1], actor="newer", at=clock.now())
+    (done,) = world.sweep()
+    assert "says 'teleported' in a way that this version does not know" in done.what
+    assert world.standings() == {asleep.release: Standing.BROKEN}
+
+
+def test_an_error_of_nobody_s_making_holds_up_no_other(world: World) -> None:
+    """What goes wrong with one release is told of that one, whatever it is."""
+    world.first()
+    plans = [world.plan(f"{n}.0.0", **WAITS, overlap=Overlap.QUEUE) for n in (2, 3)]
+    names = [walk(begin(plan, world.environment, "ada", patience_seconds=1), PLAIN).release for plan in plans]
+    clock.sleep(3600)
+
+    def enter(found: Found) -> str:
+        if found.release == names[0]:
+            raise KeyError("unheard of")
+        return "entered"
+
+    done = {one.release: one for one in sweep(world.environment, "sweep", orphan_seconds=5, enter=enter)}
+    assert (done[names[0]].problem, done[names[0]].what) == (True, "KeyError: 'unheard of'")
+    assert done[names[1]].what.endswith("entered")
