@@ -7,6 +7,7 @@ import click
 from headgate import clock
 from headgate.cli.common import actor, environment_option, json_option, permitted, say
 from headgate.environment import Environment
+from headgate.errors import Unavailable
 from headgate.policy import Role
 from headgate.releasing.sweep import ORPHAN_SECONDS, Done, sweep
 
@@ -39,12 +40,16 @@ def sweep_command(environment: Environment, every: float | None, orphan_seconds:
     if every and as_json:
         raise click.UsageError("--every never ends, so that it has no one document to print as --json")
     permitted(environment, Role.OPERATOR, "sweep releases")
-    while True:
-        done = sweep(environment, actor(), orphan_seconds=orphan_seconds)
-        say([one.model_dump(mode="json") for one in done], told(done, environment), as_json=as_json)
-        if not every:
-            return
+    while every:
+        try:
+            done = sweep(environment, actor(), orphan_seconds=orphan_seconds)
+        except Unavailable as error:  # a store that is away for a minute must not end what looks after releases
+            click.echo(f"the next sweep tries again: {error}", err=True)
+        else:
+            say([], told(done, environment), as_json=False)
         clock.sleep(every)
+    done = sweep(environment, actor(), orphan_seconds=orphan_seconds)
+    say([one.model_dump(mode="json") for one in done], told(done, environment), as_json=as_json)
 
 
 def told(done: tuple[Done, ...], environment: Environment) -> str:
