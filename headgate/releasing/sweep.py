@@ -40,7 +40,7 @@ FRUITLESS = 3
 REST_SECONDS = 15.0
 LONGEST_REST_SECONDS = 900.0
 HOPELESS = 12
-"""After so many the release is ended: whatever takes it up dies of it. Before that, some two hours have passed."""
+"""After so many the release is ended: whatever takes it up dies of it. Before that, an hour and a half has passed."""
 NOTICE_SECONDS = 20.0
 """How long one pass may take to tell who wants to be told."""
 PATIENCE_SECONDS = 10.0

@@ -410,7 +410,6 @@ class Lifecycle(RuleBasedStateMachine):
             for name in releases_in(self.store)
             if not (state := ReleaseJournal(self.store, name, "test").refresh()).concluded
             and isinstance(state.requested, Requested)
-            and not state.decided
         ]
         return [*held, *serving.queue, *asked]
 
