@@ -23,7 +23,7 @@ from headgate.cli.asking import plan_under
 from headgate.cli.names import DIGEST, candidate_named, model_named
 from headgate.cli.release import digest_of_target
 from headgate.environment import Environment
-from headgate.errors import Conflict
+from headgate.errors import Conflict, HeadgateError
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Intent, Outcome
 from headgate.policies import policy_of
@@ -96,10 +96,19 @@ def sweep(request: SweepForm) -> None:
     """Look after every open release of some environments, and enter what is due."""
     if deployment_id := deployment.get_id():
         drop_backlog(deployment_id)
+    failed: list[HeadgateError] = []
     for name in request.environments:
-        for done in look_after(Environment.here(name), SWEEPER, orphan_seconds=request.orphan_seconds):
+        try:
+            swept = look_after(Environment.here(name), SWEEPER, orphan_seconds=request.orphan_seconds)
+        except HeadgateError as error:  # the other environments are looked after all the same
+            get_run_logger().error("%s: %s", name, error)
+            failed.append(error)
+            continue
+        for done in swept:
             log = get_run_logger().warning if done.problem else get_run_logger().info
             log("%s, %s: %s", name, done.release, done.what)
+    if failed:
+        raise failed[0]
 
 
 def go_on(run: Run) -> State[None]:

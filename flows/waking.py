@@ -32,12 +32,12 @@ from flows.carrying import TAG, release_in
 from flows.sleeping import RESUMING, wake
 from headgate import clock
 from headgate.environment import Environment
-from headgate.errors import Corrupt, Missing, Unavailable
+from headgate.errors import Conflict, Corrupt, HeadgateError, Missing, Unavailable
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Outcome, Release
 from headgate.releasing import carry_on
 from headgate.releasing.restore import end
-from headgate.releasing.sweep import Done, Found, Standing, Suspect, open_releases, sweep
+from headgate.releasing.sweep import Done, Enter, Found, Standing, Suspect, open_releases, sweep
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
 
@@ -85,6 +85,8 @@ class RunSeen(Value):
     """When it starts, if it is scheduled."""
     failures: tuple[datetime, ...] = ()
     """When it crashed or failed, oldest first."""
+    startable: bool = True
+    """Whether a worker can start it again: one that a person's own process carried out has no deployment."""
 
 
 def way_of(run: RunSeen | None, *, alone: timedelta, now: datetime) -> Way:
@@ -95,7 +97,7 @@ def way_of(run: RunSeen | None, *, alone: timedelta, now: datetime) -> Way:
         alone: for how long its ledger has been without a process.
         now: the time.
     """
-    if run is None:
+    if run is None or (not run.startable and run.type is not StateType.RUNNING):
         return Way.ANEW
     match run.type:
         case StateType.SCHEDULED:
@@ -133,19 +135,23 @@ def look_after(environment: Environment, actor: str, *, orphan_seconds: float) -
             except (PrefectException, httpx.HTTPError) as error:
                 raise Unavailable(f"Prefect cannot enter it: {error}", "the next sweep tries again") from error
 
-        enter_the_crashed(client, environment, actor)
+        enter_the_crashed(client, environment, actor, enter)
         done = sweep(environment, actor, orphan_seconds=orphan_seconds, enter=enter)
         rouse_the_ended(client, open_store(environment.store), actor)
         return done
 
 
-def enter_the_crashed(client: SyncPrefectClient, environment: Environment, actor: str) -> None:
-    """Have runs tried again whose end Prefect itself has seen: nobody has to listen for their signs of life first."""
+def enter_the_crashed(client: SyncPrefectClient, environment: Environment, actor: str, enter: Enter) -> None:
+    """Have runs tried again whose end Prefect itself has seen: nobody has to listen for their signs of life first.
+
+    One that cannot be is left to the sweep, which finds it an orphan and says why.
+    """
     for suspect, state, run in with_runs(client, environment, actor):
         if not state.asleep and run.state and run.state.type in {StateType.CRASHED, StateType.FAILED}:
             why = f"its run is {run.state.type.value.lower()}"
             lost = Found(release=suspect.release, model=suspect.model, standing=Standing.ORPHANED, why=why)
-            enter_by(client, environment, lost, actor)
+            with suppress(HeadgateError):
+                enter(lost)
 
 
 def with_runs(
@@ -200,6 +206,7 @@ def seen(client: SyncPrefectClient, run: FlowRun | None) -> RunSeen | None:
         since=run.state.timestamp,
         due=run.state.state_details.scheduled_time,
         failures=tuple(failed),
+        startable=run.deployment_id is not None,
     )
 
 
@@ -242,7 +249,7 @@ def rouse_the_ended(client: SyncPrefectClient, store: ObjectStore, actor: str) -
     waiting = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended", RESUMING])))
     for run in client.read_flow_runs(flow_run_filter=waiting):
         release = release_in(run.tags)
-        with suppress(Corrupt):
+        with suppress(Corrupt, Conflict):
             if release and ReleaseJournal(store, release, actor).refresh().concluded:
                 wake(client, run.id, "its release has ended")
 

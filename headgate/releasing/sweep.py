@@ -5,7 +5,7 @@ Repeatable; two sweeps at once do no harm, because only the newest attempt of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -120,13 +120,10 @@ def sweep(
     take_up = enter or plainly(environment, actor)
     done = [
         attended
-        for found in look_over(environment, actor, orphan_seconds=orphan_seconds)
+        for found in asleep_first(look_over(environment, actor, orphan_seconds=orphan_seconds))
         if (attended := attend(environment, actor, found, take_up))
     ]
-    done += [
-        Done(release=one.joint, model="", what=one.what, problem=one.problem)
-        for one in sweep_joints(environment, actor, orphan_seconds=orphan_seconds)
-    ]
+    done += swept_joints(environment, actor, orphan_seconds=orphan_seconds)
     done += [*judge_probations(environment)]
     told = deliver(environment, seconds=NOTICE_SECONDS)
     done += [Done(release="", model="", what=f"notices: {problem}", problem=True) for problem in told.problems]
@@ -143,6 +140,20 @@ def judge_probations(environment: Environment) -> Iterator[Done]:
         else:
             if what:
                 yield Done(release=release, model=model, what=f"probation: {what}")
+
+
+def asleep_first(found: Iterable[Found]) -> list[Found]:
+    """Who sleeps is judged at once; whoever must be carried on may take this process a while."""
+    return sorted(found, key=lambda one: one.standing is not Standing.ASLEEP)
+
+
+def swept_joints(environment: Environment, actor: str, *, orphan_seconds: float) -> list[Done]:
+    """What was done about joint releases; a damaged one holds up no probation and no notice."""
+    try:
+        swept = sweep_joints(environment, actor, orphan_seconds=orphan_seconds)
+    except HeadgateError as error:
+        return [Done(release="", model="", what=f"joint releases: {error.message}", problem=True)]
+    return [Done(release=one.joint, model="", what=one.what, problem=one.problem) for one in swept]
 
 
 def attend(environment: Environment, actor: str, found: Found, enter: Enter) -> Done | None:

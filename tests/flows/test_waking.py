@@ -20,8 +20,15 @@ def run(type_: StateType, *, age: timedelta = 10 * MINUTE, due: timedelta | None
     return RunSeen(type=type_, since=NOON - age, due=due_at, failures=(NOON - age,) * failed)
 
 
+def owned(type_: StateType, *, age: timedelta = 10 * MINUTE) -> RunSeen:
+    """A run that no worker can start again: it has no deployment."""
+    return run(type_, age=age, failed=1).model_copy(update={"startable": False})
+
+
 CASES = {
     "Prefect knows no run": (None, 10 * MINUTE, Way.ANEW),
+    "it failed in a person's own process": (owned(StateType.FAILED), HOUR, Way.ANEW),
+    "a person's own process is about to end": (owned(StateType.RUNNING, age=SECOND), SECOND, Way.LEAVE),
     "it waits for an approver": (run(StateType.PAUSED), HOUR, Way.NOW),
     "it is due later": (run(StateType.SCHEDULED, due=HOUR), HOUR, Way.NOW),
     "it is about to start": (run(StateType.SCHEDULED, due=-SECOND), HOUR, Way.LEAVE),
