@@ -28,7 +28,8 @@ demo: setup
 
 ## make test             all tests that need nothing but this machine
 test: setup
-	@$(PYTEST) -q -m "not ceph" --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
+	@$(PYTEST) -q -m "not ceph and not alone" --numprocesses 2 --dist loadfile $(PYTEST_FLAGS)
+	@$(PYTEST) -q -m alone $(PYTEST_FLAGS) tests/browser tests/journeys
 
 ## make check            ruff, mypy --strict, layers, dead code, docstrings
 check: setup

@@ -24,6 +24,7 @@ from tests.journeys.conftest import Place, calling, place_in, wait_for
 from tests.journeys.prefect import QUICK, Prefect, journal_of, prefect_server, worker
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.journey,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(FOUND is None, reason="no chromium on this machine"),

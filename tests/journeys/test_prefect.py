@@ -20,7 +20,7 @@ from headgate.stores import open_store
 from tests.journeys.conftest import Place, calling, place_in, wait_for
 from tests.journeys.prefect import QUICK, Prefect, journal_of, prefect_server, running, worker
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.journey, pytest.mark.alone, pytest.mark.timeout(900)]
 
 POSTGRES = Path(__file__).parents[2] / "infra" / "postgres" / "run"
 INSTALLED = any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))

@@ -24,7 +24,7 @@ import yaml
 from tests.headgate.test_cli_storing import git
 from tests.journeys.conftest import MANIFEST, TINY, Place, place_in, wait_for
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.journey, pytest.mark.alone, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).parent.parent.parent
 DEAD = TINY.replace('params["gain"]', "1.0")
