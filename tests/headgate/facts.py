@@ -55,7 +55,7 @@ PLANS = st.builds(
     Plan,
     model=TEXT.filter(len),
     strategy=st.sampled_from(Strategy),
-    schedule=st.lists(st.floats(0.01, 99.9), min_size=1, max_size=4, unique=True).map(
+    schedule=st.lists(st.floats(0.01, 99.9), min_size=1, max_size=4, unique_by="{:g}".format).map(
         lambda percents: tuple(CanaryStep(percent=percent) for percent in sorted(percents))
     ),
     replicas=st.integers(1, 5),

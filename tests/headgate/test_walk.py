@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from headgate.gates import Answer, Question, Verdict
-from headgate.lifecycle import Aborted, Approved, Compiled, Declined, Fact, Judged, Outcome, Paused, Resumed, release_of
+from headgate.lifecycle import (
+    Aborted,
+    Approved,
+    Awaited,
+    Compiled,
+    Declined,
+    Fact,
+    Judged,
+    Outcome,
+    Paused,
+    Resumed,
+    Weighed,
+    release_of,
+)
 from headgate.plan import Approval, Plan, Policy, Reaction, Undecided
 from headgate.strategies import Step
 from headgate.topology import Topology, Variant
@@ -30,6 +43,14 @@ STRICT = {"policy": Policy(undecided=Undecided.ROLL_BACK)}
 EXTENDED = {"policy": Policy(undecided=Undecided.EXTEND, extend_seconds=300)}
 SOFT = {"policy": Policy(undecided=Undecided.PROMOTE)}
 CAREFUL = {"policy": Policy(harm=Reaction.HOLD, invalid=Reaction.ROLL_BACK, source_down_seconds=900)}
+
+LONG_AGO = NOW - timedelta(days=8)
+
+
+def weighed(said: Approved | Declined) -> Weighed:
+    """What an approver said, and it counts."""
+    return Weighed(entry=2, said=said, counts=True, reason="known")
+
 
 CASES: dict[str, tuple[dict[str, Any], list[Fact], Answer, int, int, Act, Outcome | None]] = {
     # rule: plan, facts, answer, seconds, requests -> act, outcome
@@ -56,10 +77,29 @@ CASES: dict[str, tuple[dict[str, Any], list[Fact], Answer, int, int, Act, Outcom
     "paused waits": ({}, [Paused()], PASS, 61, 100, Act.WAIT, None),
     "resumed passes": ({}, [Paused(), Resumed()], PASS, 61, 100, Act.PASS, None),
     "aborted outranks harm": ({}, [Aborted(reason="no")], FAIL, 1, 0, Act.END, Outcome.ABORTED),
-    "declined ends": ({}, [Declined(bundle=NEW, reason="no")], PASS, 61, 100, Act.END, Outcome.ABORTED),
+    "declined ends": ({}, [weighed(Declined(bundle=NEW, reason="no"))], PASS, 61, 100, Act.END, Outcome.ABORTED),
     "promotion waits for approval": (GUARDED, [], PASS, 61, 100, Act.WAIT, None),
-    "approved goes on": (GUARDED, [Approved(bundle=NEW)], PASS, 61, 100, Act.PASS, None),
-    "another bundle's approval is none": (GUARDED, [Approved(bundle=OLD)], PASS, 61, 100, Act.WAIT, None),
+    "approved goes on": (GUARDED, [weighed(Approved(bundle=NEW))], PASS, 61, 100, Act.PASS, None),
+    "an approval that nobody weighed is none": (GUARDED, [Approved(bundle=NEW)], PASS, 61, 100, Act.WAIT, None),
+    "another bundle's approval is none": (GUARDED, [weighed(Approved(bundle=OLD))], PASS, 61, 100, Act.WAIT, None),
+    "an approval that has expired is none": (
+        GUARDED,
+        [weighed(Approved(bundle=NEW, expires=NOW))],
+        PASS,
+        61,
+        100,
+        Act.WAIT,
+        None,
+    ),
+    "waited for too long ends": (
+        GUARDED,
+        [Awaited(since=LONG_AGO, stop="promotion")],
+        PASS,
+        61,
+        100,
+        Act.END,
+        Outcome.ABORTED,
+    ),
 }
 
 
@@ -134,8 +174,9 @@ def test_dwell_is_counted_in_evidence_not_on_the_wall() -> None:
 CONSENT: dict[str, tuple[Approval, bool, list[Fact], Act]] = {
     "nothing asked": (Approval.NONE, False, [], Act.PASS),
     "traffic unapproved": (Approval.TRAFFIC, False, [], Act.WAIT),
-    "traffic approved": (Approval.TRAFFIC, False, [Approved(bundle=NEW)], Act.PASS),
+    "traffic approved": (Approval.TRAFFIC, False, [weighed(Approved(bundle=NEW))], Act.PASS),
     "promotion comes later": (Approval.PROMOTION, False, [], Act.PASS),
+    "nobody approved it in time": (Approval.TRAFFIC, False, [Awaited(since=LONG_AGO, stop="traffic")], Act.END),
     "a first release is promoted when staged": (Approval.PROMOTION, True, [], Act.WAIT),
     "paused": (Approval.NONE, False, [Paused()], Act.WAIT),
     "aborted": (Approval.TRAFFIC, False, [Aborted(reason="no")], Act.END),
