@@ -43,7 +43,10 @@ def reach() -> None:
     if problem:
         raise Unavailable(
             f"no Prefect server answers at {place()}: {problem}",
-            "start it, or correct PREFECT_API_URL, or unset it: without one, flows need no server",
+            "start it, or correct PREFECT_API_URL, or unset it: without one, flows need no server"
+            if PREFECT_API_URL.value()
+            else "this machine was too busy to start one in time: run the same command again, or give it longer by "
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS",
         )
 
 
