@@ -5,10 +5,9 @@ from __future__ import annotations
 from prefect import flow
 
 from headgate.environment import Environment
-from headgate.lifecycle import Outcome
-from headgate.releasing import Ending, end, walk
+from headgate.releasing import Ending, go_back
 from tasks.acts import TASKS
-from tasks.begin import begin_rollback, put_aside
+from tasks.begin import begin_rollback
 
 
 @flow(name="rollback", flow_run_name="roll back {model} in {environment_name}")
@@ -23,10 +22,4 @@ def rollback(
 ) -> Ending:
     """Go back to the bundle that served before, or to the digest or version `to`. An open release is ended first."""
     where = environment or Environment.here(environment_name)
-    why = f"rolled back by {actor}: {reason or 'no reason given'}"
-    aside = put_aside(where, model, actor, why)
-    if aside:
-        ended = end(aside, Outcome.ABORTED, why, TASKS)
-        if not to and ended.outcome is not Outcome.PROMOTED:
-            return ended
-    return walk(begin_rollback(where, model, to, actor, reason), TASKS)
+    return go_back(where, model, to, reason, actor=actor, acts=TASKS, begin_rollback=begin_rollback)

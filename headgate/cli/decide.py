@@ -209,6 +209,7 @@ def abort_command(release: str, environment: Environment, reason: str, as_json: 
     Example:
       headgate abort my-model-1.2.0-20260301T120000-4f2a --reason "the campaign was moved"
     """
+    from headgate import releasing
     from headgate.cli.release import follow
     from headgate.releasing import Ending
 
@@ -222,7 +223,10 @@ def abort_command(release: str, environment: Environment, reason: str, as_json: 
 
         return carry_on(release, environment, actor())
 
-    follow(run, environment, requested.model, as_json=as_json)
+    def plain() -> Ending:
+        return releasing.carry_on(release, environment, actor(), patience_seconds=None)
+
+    follow(run, environment, requested.model, as_json=as_json, plain=plain)
     return 0
 
 

@@ -20,11 +20,11 @@ from headgate.cli.plan import doubt
 from headgate.cli.progress import Follower, entered_here
 from headgate.cli.storing import stored
 from headgate.environment import Environment
-from headgate.errors import HeadgateError, Rejected
+from headgate.errors import HeadgateError, Rejected, Unavailable
 from headgate.lifecycle import Outcome
 from headgate.plan import Plan
 from headgate.policy import Role
-from headgate.releasing import Ending
+from headgate.releasing import PLAIN, Ending, begin_rollback, go_back
 from headgate.stores import ObjectStore, open_store
 from headgate.strategies import refuse_unfit
 
@@ -156,7 +156,10 @@ def rollback_command(model: str, environment: Environment, to: str, reason: str,
 
         return rollback(model, environment.name, to=digest, reason=reason, environment=environment, actor=actor())
 
-    return follow(run, environment, model, as_json=as_json)
+    def plain() -> Ending:
+        return go_back(environment, model, digest, reason, actor=actor(), acts=PLAIN, begin_rollback=begin_rollback)
+
+    return follow(run, environment, model, as_json=as_json, plain=plain)
 
 
 def digest_of_target(store: ObjectStore, model: str, to: str) -> str:
@@ -170,9 +173,18 @@ def digest_of_target(store: ObjectStore, model: str, to: str) -> str:
 
 
 def follow(
-    run: Callable[[], Ending], environment: Environment, model: str, *, as_json: bool, wait: float | None = None
+    run: Callable[[], Ending],
+    environment: Environment,
+    model: str,
+    *,
+    as_json: bool,
+    wait: float | None = None,
+    plain: Callable[[], Ending] | None = None,
 ) -> int:
-    """Run a flow in this process, show how far it is, and say how it ended."""
+    """Run a flow in this process, show how far it is, and say how it ended.
+
+    Where no Prefect API answers, `plain` does the same without it: what takes a bad version away must not need more.
+    """
     quiet_prefect()
     done = threading.Event()
     follower = Follower(environment, done, lambda: entered_here(environment, model))
@@ -180,7 +192,7 @@ def follow(
         follower.start()
     with leaving(wait) as left:
         try:
-            ending = with_prefect(run)
+            ending = with_prefect(run, plain)
         except BaseException as error:
             if left and not isinstance(error, HeadgateError):
                 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -195,10 +207,17 @@ def follow(
     return EXIT[ending.outcome]
 
 
-def with_prefect(run: Callable[[], Ending]) -> Ending:
-    """Run a flow where a Prefect API answers. Raises `Unavailable` when none does."""
-    from flows.api import answering
+def with_prefect(run: Callable[[], Ending], plain: Callable[[], Ending] | None) -> Ending:
+    """Run a flow where a Prefect API answers; else do it plainly. Raises `Unavailable` when neither can be."""
+    from flows.api import answering, reach
 
+    try:
+        reach()
+    except Unavailable as nobody:
+        if plain is None:
+            raise
+        click.echo(f"{nobody.message}: it is done without Prefect", err=True)
+        return plain()
     with answering():
         return run()
 

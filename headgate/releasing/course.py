@@ -115,6 +115,25 @@ def pause(run: Run, move: Move, acts: Acts) -> Ending:
     return ending_of(run)
 
 
+def go_back(
+    environment: Environment,
+    model: str,
+    to: str,
+    reason: str,
+    *,
+    actor: str,
+    acts: Acts,
+    begin_rollback: Callable[[Environment, str, str, str, str], Run],
+) -> Ending:
+    """End the open release, if there is one; without `to` that is all, unless it had been promoted. Then go back."""
+    why = f"rolled back by {actor}: {reason or 'no reason given'}"
+    if aside := acts.put_aside(environment, model, actor, why):
+        ended = end(aside, Outcome.ABORTED, why, acts)
+        if not to and ended.outcome is not Outcome.PROMOTED:
+            return ended
+    return walk(begin_rollback(environment, model, to, actor, reason), acts)
+
+
 def carry_on(
     release: str,
     environment: Environment,

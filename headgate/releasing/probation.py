@@ -109,7 +109,7 @@ def watch_probation(environment: Environment, model: str, release: str, actor: s
         return let_go(journal, over)
     now = PlaneTime(open_plane(environment), model).now()
     watch = Watch(environment, model, journal)
-    verdict = watch.look(now)
+    verdict = watch.look(min(now, watch.until))  # what came after its end is nobody's to judge, however late this is
     ended = now >= watch.until
     if verdict.answer is not Answer.FAIL and not ended and not watch.save_is_due(now):
         return ""
