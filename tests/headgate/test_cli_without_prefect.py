@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from headgate.cli.release import with_prefect
 from headgate.errors import Unavailable
@@ -20,7 +21,6 @@ BACK = Ending(
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Ending]]:
     """A flow, and a Prefect server that is not there."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     def flow() -> Ending:
         raise AssertionError("no flow runs without a server")

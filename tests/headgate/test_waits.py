@@ -57,7 +57,7 @@ class Failing(memory.MemoryStore):
 def test_what_was_written_without_an_answer_is_not_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """C-19: an entry of evidence whose answer was lost, and the look that follows."""
+    """C-14: an entry of evidence whose answer was lost, and the look that follows."""
     store = Failing(kind)
     monkeypatch.setitem(memory._shared, f"waits-{kind}", store)
     environment = Environment(home=str(tmp_path / "home"), store=f"memory:waits-{kind}", plane=f"memory:waits-{kind}")
