@@ -251,6 +251,7 @@ def test_the_command_writes_figures_and_plots(
 ) -> None:
     monkeypatch.setattr(command, "results", lambda *_, **__: found)
     monkeypatch.setattr(command, "cost", lambda _seed: CHEAP)
+    monkeypatch.setattr(command, "processor_seconds", lambda: 1.0)  # of this process, which runs other tests as well
     told_all = figures_of(found, CHEAP, QUICK)
     missed = goal("missed", 2, "s", 1, "")
     for figures, code in ((told_all[-5:], 0), ([*told_all[-5:], missed], 1)):

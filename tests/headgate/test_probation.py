@@ -180,10 +180,14 @@ def test_of_two_who_look_one_writes(promoted: Promoted) -> None:
 
 
 def test_killed_between_its_first_two_facts_it_is_held_to_the_same(
-    promoted: Promoted, monkeypatch: pytest.MonkeyPatch
+    once: Promoted, promoted: Promoted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the baseline was counted from is stored before it is used."""
+    """What the baseline was counted from is stored before it is used: without its log there is less of it."""
     known = Watch(promoted.environment, "toy", promoted.journal()).lasting
+    (tmp_path / "emptied").mkdir()
+    emptied = again(once, tmp_path / "emptied", f"probation-{next(NAMES)}")
+    log_of(emptied).write_text("")
+    less = Watch(emptied.environment, "toy", emptied.journal()).lasting
     record = ReleaseJournal.record
 
     def dying(journal: ReleaseJournal, fact: Fact) -> Entry:
@@ -195,11 +199,15 @@ def test_killed_between_its_first_two_facts_it_is_held_to_the_same(
         patched.setattr(ReleaseJournal, "record", dying)
         with pytest.raises(Unavailable, match="killed"):
             promoted.watch(300)
-    (promoted.environment.folder / "gateway" / "access.jsonl").write_text("")
+    log_of(promoted).write_text("")
     promoted.watch(300)
     assert still_watched(promoted).question.lasting == known
-    assert known.baseline.rates["errors"].units > 5_000
+    assert known.baseline.rates["errors"].units > less.baseline.rates["errors"].units > 0
     replays(promoted)
+
+
+def log_of(promoted: Promoted) -> Path:
+    return promoted.environment.folder / "gateway" / "access.jsonl"
 
 
 def test_killed_before_it_went_back_it_goes_back_at_the_next_look(
@@ -227,7 +235,7 @@ def test_killed_before_it_went_back_it_goes_back_at_the_next_look(
 def test_logs_that_cannot_be_read_are_no_bad_news(promoted: Promoted) -> None:
     """C-33: nothing is concluded, and what was logged meanwhile counts afterwards."""
     promoted.watch(300)
-    log = promoted.environment.folder / "gateway" / "access.jsonl"
+    log = log_of(promoted)
     hidden = log.rename(log.with_name("hidden"))
     log.mkdir()
     promoted.callers.silent = True
