@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate
@@ -60,7 +61,16 @@ def make_pool(client: SyncPrefectClient, pool: str) -> None:
 def put(client: SyncPrefectClient, offer: Offer, environments: Sequence[str], *, pool: str, commit: str) -> Registered:
     """Make or correct one deployment."""
     version = f"{headgate.__version__}+{commit}" if commit else headgate.__version__
-    schema = offer.schema(environments)
+    offered: dict[str, Any] = {
+        "version": version,
+        "description": offer.description.strip(),
+        "tags": tags(commit),
+        "parameters": offer.parameters,
+        "parameter_openapi_schema": offer.schema(environments),
+        "enforce_parameter_schema": True,
+        "entrypoint": offer.entrypoint,
+        "work_pool_name": pool,
+    }
     try:
         known = client.read_deployment_by_name(offer.name)
     except ObjectNotFound:
@@ -72,28 +82,9 @@ def put(client: SyncPrefectClient, offer: Offer, environments: Sequence[str], *,
         made = client.create_deployment(
             client.create_flow(offer.flow),
             NAME,
-            version=version,
-            description=offer.description.strip(),
-            tags=tags(commit),
-            parameters=offer.parameters,
-            parameter_openapi_schema=schema,
-            enforce_parameter_schema=True,
-            entrypoint=offer.entrypoint,
-            work_pool_name=pool,
             schedules=[every] if every else [],
+            **offered,
         )
         return Registered(offer.name, str(made), created=True)
-    client.update_deployment(
-        known.id,
-        DeploymentUpdate(
-            version=version,
-            description=offer.description.strip(),
-            tags=tags(commit),
-            parameters=offer.parameters,
-            parameter_openapi_schema=schema,
-            enforce_parameter_schema=True,
-            entrypoint=offer.entrypoint,
-            work_pool_name=pool,
-        ),
-    )
+    client.update_deployment(known.id, DeploymentUpdate(**offered))
     return Registered(offer.name, str(known.id), created=False)

@@ -16,8 +16,7 @@ from headgate.errors import Unavailable
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Run flows inside of this. Raises `Unavailable` when no server answers, at the start or later."""
-    reach()
+    """Run flows inside of this, once a server was reached. Raises `Unavailable` when it does not answer later."""
     try:
         yield
     except (PrefectException, httpx.HTTPError) as error:

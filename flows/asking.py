@@ -26,6 +26,15 @@ ENVIRONMENT = r"^[a-z][a-z0-9-]{0,40}$"
 Person = Annotated[str, Field(pattern=r'^[^\s,*?!"]{1,128}$')]
 """A name as policies and signatures write it: a login name, an e-mail address."""
 Setting = Annotated[str, Field(title="NAME=VALUE", pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*=.+$")]
+Patience = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=86_400,
+        title="Patience in seconds",
+        description="After waiting so long in one place the run ends its process, and is entered again when due.",
+    ),
+]
 EnvironmentName = Annotated[str, Field(title="Environment", pattern=ENVIRONMENT)]
 
 
@@ -76,13 +85,7 @@ class ReleaseForm(Value):
         "`shadow.percent=20`, `gates.errors.difference_margin=0.01`.",
         examples=[["shadow.percent=20", "gates.errors.difference_margin=0.01"]],
     )
-    patience_seconds: int = Field(
-        default=PATIENCE_SECONDS,
-        ge=0,
-        le=86_400,
-        title="Patience in seconds",
-        description="After waiting so long in one place the run ends its process, and is entered again when due.",
-    )
+    patience_seconds: Patience = PATIENCE_SECONDS
     note: str = Field(default="", title="Note", description="For people; kept with the run.")
 
     @field_validator("settings")
@@ -164,13 +167,7 @@ class ResumeForm(Value):
 
     release: str = Field(title="Release", pattern=r"^[A-Za-z0-9][A-Za-z0-9.+_-]*$", description="Its id.")
     environment: EnvironmentName = Field(default="production", title="Environment", description="Where it goes.")
-    patience_seconds: int = Field(
-        default=PATIENCE_SECONDS,
-        ge=0,
-        le=86_400,
-        title="Patience in seconds",
-        description="After waiting so long in one place the run ends its process, and is entered again when due.",
-    )
+    patience_seconds: Patience = PATIENCE_SECONDS
 
 
 class SweepForm(Value):

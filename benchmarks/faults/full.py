@@ -22,7 +22,7 @@ from benchmarks.faults.checker import check
 from benchmarks.faults.faults import Choice, Fault
 from benchmarks.faults.figures import GO_ON_SECONDS
 from benchmarks.faults.models import MODEL, STRATEGIES, bundle, plan, settings
-from benchmarks.faults.plain import GOOD, PUT_ASIDE, RATE, Result, keep, open_releases, store_server
+from benchmarks.faults.plain import GOOD, PUT_ASIDE, RATE, Result, in_lanes, keep, open_releases, store_server
 from benchmarks.faults.prefect_side import PrefectSide, prefect_side
 from benchmarks.faults.proxy import Write, passing
 from benchmarks.faults.scene import Scene, calling, scene
@@ -235,30 +235,14 @@ def episode(folder: Path, upstream: str, name: str, *, choice: Choice, seed: int
 def full(most: int, seed: int, say: Callable[[str], None]) -> Result:
     """Lanes beside each other until so many faults were struck."""
     choice = Choice(random.Random(seed), tuple(FAULTS), most)
-    whole, failed, began = Result(), list[BaseException](), time.monotonic()
+    whole, began = Result(), time.monotonic()
     with store_server() as (folder, endpoint):
 
         def one(number: int) -> None:
             name = f"full{number}"
-            try:
-                whole.add(
-                    episode(folder, endpoint, name, choice=choice, seed=seed, say=lambda line: say(f"{name} {line}"))
-                )
-            except BaseException as error:  # noqa: BLE001 - it is raised again where it is seen
-                failed.append(error)
+            whole.add(episode(folder, endpoint, name, choice=choice, seed=seed, say=lambda line: say(f"{name} {line}")))
 
-        threads = [threading.Thread(target=one, args=(number,)) for number in range(LANES)]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        finally:
-            choice.halt.set()  # Ctrl-C: every lane ends what it has started
-            for thread in threads:
-                thread.join()
-    if failed:
-        raise failed[0]
+        in_lanes(LANES, one, choice)
     whole.seconds = time.monotonic() - began
     return whole
 

@@ -283,19 +283,14 @@ def store_server() -> Iterator[tuple[Path, str]]:
 
 def plain(choice: Choice, seed: int, lanes: int, say: Callable[[str], None]) -> Result:
     """Scenes one after the other, in so many lanes at once, until every fault was struck."""
-    whole, failed = Result(), list[BaseException]()
-    began, lock = time.monotonic(), threading.Lock()
+    whole, began, lock = Result(), time.monotonic(), threading.Lock()
 
     def lane(number: int) -> None:
         scenes = 0
-        while not choice.over and not failed:
+        while not choice.over:
             scenes += 1
             name = f"lane{number}-{scenes}"
-            try:
-                found = episode(folder, endpoint, name, choice=choice, seed=seed, say=partial(tell, name))
-            except BaseException as error:  # noqa: BLE001 - it is raised again where it is seen
-                failed.append(error)
-                return
+            found = episode(folder, endpoint, name, choice=choice, seed=seed, say=partial(tell, name))
             with lock:
                 whole.add(found)
 
@@ -303,17 +298,31 @@ def plain(choice: Choice, seed: int, lanes: int, say: Callable[[str], None]) -> 
         say(f"{name} {line}")
 
     with store_server() as (folder, endpoint):
-        threads = [threading.Thread(target=lane, args=(number,), name=f"lane {number}") for number in range(lanes)]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                thread.join()
-        finally:
-            choice.halt.set()  # Ctrl-C: every lane ends what it has started
-            for thread in threads:
-                thread.join()
-    if failed:
-        raise failed[0]
+        in_lanes(lanes, lane, choice)
     whole.seconds = time.monotonic() - began
     return whole
+
+
+def in_lanes(count: int, lane: Callable[[int], None], choice: Choice) -> None:
+    """Run so many lanes beside each other to their ends; the first that fails, or Ctrl-C, halts the others."""
+    failed: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            lane(number)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is seen
+            failed.append(error)
+            choice.halt.set()
+
+    threads = [threading.Thread(target=run, args=(number,), name=f"lane {number}") for number in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    finally:
+        choice.halt.set()  # every lane ends what it has started
+        for thread in threads:
+            thread.join()
+    if failed:
+        raise failed[0]

@@ -74,6 +74,14 @@ def permitted(environment: Environment, role: Role, act: str, *, of: str = "") -
     return store
 
 
+def quiet_prefect() -> None:
+    """Before Prefect is imported: our own lines say what happens, and a busy machine gets time to start its server."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # or it asks on every terminal
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+
+
 def say(document: Any, text: str, *, as_json: bool) -> None:
     """The same answer for a program or for a person."""
     click.echo(json.dumps(document, indent=2, default=str) if as_json else text, color=coloured())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from headgate.cli.common import environment_named, json_option, say, table
+from headgate.cli.common import environment_named, json_option, quiet_prefect, say, table
 
 
 @click.command("deploy")
@@ -67,9 +65,3 @@ def work_command(pool: str, name: str) -> None:
     from deployments.work import work
 
     work(pool=pool, name=name)
-
-
-def quiet_prefect() -> None:
-    """Before Prefect is imported: our own lines say what happens."""
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("DO_NOT_TRACK", "1")  # or it asks on every terminal

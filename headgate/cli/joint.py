@@ -14,10 +14,10 @@ import click
 
 from headgate.bundle import Bundle, describe
 from headgate.cli.asking import demands_of, document_from, plan_options
-from headgate.cli.common import actor, environment_option, json_option, permitted, say
+from headgate.cli.common import actor, environment_option, json_option, permitted, quiet_prefect, say
 from headgate.cli.names import candidate_named
 from headgate.cli.progress import Follower, entered_here
-from headgate.cli.release import EXIT, leaving, quiet_prefect
+from headgate.cli.release import EXIT, leaving
 from headgate.cli.storing import stored
 from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected
@@ -125,7 +125,7 @@ def followed(
     plans: list[Plan], environment: Environment, reason: str, *, wait: float | None, quietly: bool
 ) -> JointEnding:
     """Run the flow in this process, and show how far each part is."""
-    from flows.api import answering
+    from flows.api import answering, reach
     from flows.joint import joint
 
     over = threading.Event()
@@ -134,6 +134,7 @@ def followed(
         shown.start()
     with leaving(wait) as left:
         try:
+            reach()
             with answering():
                 return joint(plans, environment.name, reason=reason, environment=environment, actor=actor())
         except BaseException as error:

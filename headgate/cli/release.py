@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import threading
@@ -14,7 +13,7 @@ from types import FrameType
 import click
 
 from headgate.cli.asking import plan_options, plan_under
-from headgate.cli.common import actor, environment_option, json_option, permitted, say
+from headgate.cli.common import actor, environment_option, json_option, permitted, quiet_prefect, say
 from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
 from headgate.cli.plan import doubt
 from headgate.cli.progress import Follower, entered_here
@@ -285,11 +284,3 @@ def leaving(seconds: float | None) -> Iterator[list[str]]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def quiet_prefect() -> None:
-    """Before Prefect is imported: our own lines say what happens, and a busy machine gets time to start its server."""
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")  # or it asks on every terminal
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")

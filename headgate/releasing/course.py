@@ -29,7 +29,7 @@ from headgate.releasing.begin import in_the_way, resume
 from headgate.releasing.conclude import carry_out, decide, over, publish
 from headgate.releasing.prepare import check, checks_of, compile_bundle, stage
 from headgate.releasing.restore import abort_open_release
-from headgate.releasing.run import Ending, Run, ending_of
+from headgate.releasing.run import Desk, Ending, Run, ending_of
 from headgate.releasing.traffic import remaining, shift, walk_of
 from headgate.releasing.waits import await_consent, await_turn, bake, sleep
 from headgate.stores import open_store
@@ -170,7 +170,7 @@ def release(run: Run, acts: Acts) -> Found:
         acts.shift(run, step)
         if (move := acts.bake(run, step)).act is not Act.PASS:
             return met(move)
-    proven = "every gate proved its margin" if steps or walk_of(run) else "there was nothing to prove it against"
+    proven = "every gate proved its margin" if steps or walk_of(Desk(run)) else "there was nothing to prove it against"
     return Outcome.PROMOTED, f"every check passed, and {proven}"
 
 

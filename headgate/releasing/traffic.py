@@ -22,8 +22,8 @@ from headgate.walk import Move, may_take_traffic
 
 def remaining(run: Run) -> tuple[Step, ...]:
     """The steps that are still ahead, the one under way first."""
-    passed = Desk(run).journal.refresh().passed
-    return tuple(step for step in walk_of(run) if step.name not in passed)
+    desk = Desk(run)
+    return tuple(step for step in walk_of(desk) if step.name not in desk.journal.state.passed)
 
 
 def consent(run: Run) -> Move:
@@ -46,9 +46,9 @@ def await_approver(desk: Desk, move: Move, stop: str, now: datetime) -> Move:
     return move.model_copy(update={"until": awaited.since + timedelta(seconds=desk.run.plan.approval_seconds)})
 
 
-def walk_of(run: Run) -> tuple[Step, ...]:
+def walk_of(desk: Desk) -> tuple[Step, ...]:
     """Every step of this release, in order; none when there is nothing to compare with."""
-    compiled = Desk(run).compiled
+    run, compiled = desk.run, desk.compiled
     stable = Variant(bundle=compiled.stable, replicas=compiled.stable_replicas) if compiled.stable else None
     if compiled.stable == compiled.bundle:
         return ()

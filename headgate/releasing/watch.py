@@ -195,7 +195,7 @@ class Watch:
 
     @cached_property
     def _walk(self) -> tuple[Step, ...]:
-        return walk_of(self.run)
+        return walk_of(self.desk)
 
     @cached_property
     def _horizon_seconds(self) -> float:
