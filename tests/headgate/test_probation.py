@@ -17,7 +17,7 @@ from headgate.history import releases_in
 from headgate.journal import ReleaseJournal
 from headgate.ledger import Entry
 from headgate.lifecycle import Fact, Intent, Outcome, Watched
-from headgate.plan import Plan, Shadow, Strategy
+from headgate.plan import CanaryStep, Plan, Shadow, Strategy
 from headgate.releasing import PLAIN, begin, begin_rollback, probation, replay, walk
 from headgate.releasing.probation import Watch, on_probation, watch_probation
 from headgate.stores import open_store
@@ -180,18 +180,29 @@ def test_of_two_who_look_one_writes(promoted: Promoted) -> None:
 
 
 def test_killed_between_its_first_two_facts_it_is_held_to_the_same(
-    once: Promoted, promoted: Promoted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the baseline was counted from is stored before it is used: without its log there is less of it."""
-    known = Watch(promoted.environment, "toy", promoted.journal()).lasting
-    (tmp_path / "emptied").mkdir()
-    emptied = again(once, tmp_path / "emptied", f"probation-{next(NAMES)}")
-    log_of(emptied).write_text("")
-    less = Watch(emptied.environment, "toy", emptied.journal()).lasting
+    """What the baseline was counted from is stored before it is used: without the log of a long step there is less."""
+    long = (CanaryStep(percent=50, dwell_seconds=600),)
+    promoted = promote(tmp_path, f"probation-{next(NAMES)}", schedule=long)
+    with clock.telling(promoted.callers):
+        known = Watch(promoted.environment, "toy", promoted.journal()).lasting
+        emptied = again(promoted, tmp_path / "emptied", f"probation-{next(NAMES)}")
+        log_of(emptied).write_text("")
+        less = Watch(emptied.environment, "toy", emptied.journal()).lasting
+        assert known.baseline.rates["errors"].units > less.baseline.rates["errors"].units > 0
+        killed_before(Watched, promoted, monkeypatch)
+        log_of(promoted).write_text("")
+        promoted.watch(300)
+        assert still_watched(promoted).question.lasting == known
+        replays(promoted)
+
+
+def killed_before(kind: type[Fact], promoted: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
     record = ReleaseJournal.record
 
     def dying(journal: ReleaseJournal, fact: Fact) -> Entry:
-        if isinstance(fact, Watched):
+        if isinstance(fact, kind):
             raise Unavailable("killed", "look again")
         return record(journal, fact)
 
@@ -199,11 +210,6 @@ def test_killed_between_its_first_two_facts_it_is_held_to_the_same(
         patched.setattr(ReleaseJournal, "record", dying)
         with pytest.raises(Unavailable, match="killed"):
             promoted.watch(300)
-    log_of(promoted).write_text("")
-    promoted.watch(300)
-    assert still_watched(promoted).question.lasting == known
-    assert known.baseline.rates["errors"].units > less.baseline.rates["errors"].units > 0
-    replays(promoted)
 
 
 def log_of(promoted: Promoted) -> Path:
