@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from headgate.approval import same_person
 from headgate.events import Event
 from headgate.gates import Finding
 from headgate.ledger import Entry
@@ -25,7 +26,7 @@ from headgate.lifecycle import (
 from headgate.notices.notice import Around
 from headgate.notices.tale import Tale
 from headgate.plan import Plan, Reaction, Undecided
-from headgate.policy import Role
+from headgate.policy import Policy, Role
 
 MOST_LINES = 5
 """Lines of one check's details in a message."""
@@ -72,8 +73,6 @@ def waiting(tale: Tale, fact: Fact, _entry: Entry, around: Around) -> Said:
     assert isinstance(fact, Awaited)
     plan = tale.requested.plan if tale.requested else None
     until = fact.since + timedelta(seconds=plan.approval_seconds) if plan else None
-    able = (*around.policy.roles.get(Role.APPROVER, ()), *around.policy.roles.get(Role.ADMIN, ()))
-    who = ", ".join(dict.fromkeys(able)) or "anybody"
     signed = " --sign-with KEY --as NAME" if around.policy.proof == ("ssh",) else ""
     proven = tale.verdict.reason if tale.verdict else "every check passed"
     return {
@@ -82,11 +81,28 @@ def waiting(tale: Tale, fact: Fact, _entry: Entry, around: Around) -> Said:
         "why": proven,
         "findings": findings(tale),
         "do": (
-            f"{who} may say so, except {tale.requester}, who asked for it",
+            who_may(around.policy, tale.requester),
             f"headgate approve {tale.release}{around.option}{signed} --note ...",
             f"headgate approve {tale.release}{around.option}{signed} --decline --note ...",
         ),
     }
+
+
+def who_may(policy: Policy, requester: str) -> str:
+    """Who can approve what `requester` asked for: whoever the policy names, and never the requester.
+
+    >>> who_may(Policy(roles={Role.APPROVER: ("ada", "bo"), Role.ADMIN: ("cy",)}), "ada")
+    'bo, cy may say so; ada asked for it, so it takes somebody else'
+    """
+    able = dict.fromkeys((*policy.roles.get(Role.APPROVER, ()), *policy.roles.get(Role.ADMIN, ())))
+    if not able:
+        return f"anybody may say so, except {requester}, who asked for it"
+    others = [name for name in able if not same_person(name, requester)]
+    asked = f"{requester} asked for it, so it takes somebody else"
+    if not others:
+        add = "an admin adds one to its `[roles]`: headgate environment apply FILE"
+        return f"nobody may say so yet: {asked}, and the policy names nobody; {add}"
+    return f"{', '.join(others)} may say so" + (f"; {asked}" if len(others) < len(able) else "")
 
 
 def approved(tale: Tale, fact: Fact, entry: Entry, _around: Around) -> Said:

@@ -99,7 +99,7 @@ CASES: dict[str, tuple[tuple[Any, ...], Event, tuple[str, ...]]] = {
     "waiting": (
         (asked(approval=Approval.TRAFFIC), *BUILT, Awaited(since=START, stop="traffic")),
         Event.WAITING,
-        ("before traffic", "ends at 2026-03-08 12:00", "bo, cy", "except ada", f"approve {R} --note", CANDIDATE),
+        ("before traffic", "ends at 2026-03-08 12:00", "bo, cy may say so", f"approve {R} --note", CANDIDATE),
     ),
     "waiting, with what is proven": (
         (*OPEN, judged(Answer.PASS, "errors proven safe"), Awaited(since=START, stop="promotion")),
@@ -263,6 +263,23 @@ def test_only_signatures_are_asked_for_where_only_those_count() -> None:
     last = tell(asked(), *BUILT, Awaited(since=START, stop="traffic"), policy=policy)[-1]
     assert any(f"approve {R} --sign-with KEY --as NAME" in line for line in last.do)
     assert any(line.startswith("anybody may say so, except ada") for line in last.do)
+
+
+MAY = {  # approvers, admins -> who is told to be able to approve what ada asked for
+    "she is none of them": (("bo",), ("cy",), "bo, cy may say so"),
+    "she is an approver": (("ada", "bo"), ("cy",), "bo, cy may say so; ada asked for it, so it takes somebody else"),
+    "her address is one": (("bo",), ("Ada@example.org",), "bo may say so; ada asked for it, so it takes somebody else"),
+    "there is nobody else": ((), ("ada",), "nobody may say so yet: ada asked for it, so it takes somebody else, and"),
+    "there are no roles": ((), (), "anybody may say so, except ada, who asked for it"),
+}
+
+
+@pytest.mark.parametrize(("approvers", "admins", "said"), MAY.values(), ids=MAY)
+def test_who_asked_is_not_told_to_approve(approvers: tuple[str, ...], admins: tuple[str, ...], said: str) -> None:
+    """Nobody's approval of what he or she asked for counts, whatever the policy's roles say."""
+    roles = {Role.APPROVER: approvers, Role.ADMIN: admins} if admins else {}
+    facts = (asked(approval=Approval.TRAFFIC), *BUILT, Awaited(since=START, stop="traffic"))
+    assert tell(*facts, policy=Policy(roles=roles))[-1].do[0].startswith(said)
 
 
 def test_rollbacks_and_parts_say_so() -> None:
