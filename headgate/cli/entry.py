@@ -103,8 +103,8 @@ def headgate() -> None:
     \b
     A first walk:
       headgate init my-model            write a model folder that works
-      headgate up                       run the environment "production" on this machine
-      headgate release my-model         compile, check, stage, shadow, canary, promote or roll back
+      headgate release my-model         compile, check, stage, shadow, canary, promote or roll back; it brings
+                                        the environment "production" up on this machine, as `headgate up` does
       headgate status                   see what serves
 
     \b

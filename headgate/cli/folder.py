@@ -26,5 +26,5 @@ def init_command(folder: Path, name: str | None, as_json: bool) -> None:
     """
     written = write(folder, name=name)
     lines = [f"  {path}" for path in written]
-    text = "\n".join(["wrote", *lines, "", f"next: headgate release {folder}"])
+    text = "\n".join(["wrote", *lines, "", f"next: headgate release {folder} (it brings the environment up, too)"])
     say({"written": [str(path) for path in written]}, text, as_json=as_json)

@@ -16,6 +16,7 @@ from headgate.cli.entry import COMMANDS, headgate
 from headgate.errors import Rejected
 from headgate.plan import Policy, Strategy, Undecided
 
+README = Path(__file__).parents[2] / "README.md"
 HEAVY = ("prefect", "great_expectations", "boto3", "pydantic", "numpy", "pandas", "aiohttp", "docker", "kubernetes")
 
 
@@ -176,6 +177,15 @@ def test_a_folder_beside_is_proposed(capsys: pytest.CaptureFixture[str]) -> None
     code, _, err = run(capsys, "release", "my-modle")
     assert code == 2
     assert "did you mean `my-model`?" in err
+
+
+def test_the_first_walk_says_who_brings_the_environment_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """`headgate release` does it, so nothing that teaches the first walk asks for `headgate up` before it."""
+    assert "next: headgate release my-model (it brings the environment up, too)" in run(capsys, "init", "my-model")[1]
+    for first_walk in (run(capsys, "--help")[1], README.read_text()):
+        begun, _, _ = first_walk.split("headgate init my-model")[1].partition("headgate status")
+        assert "headgate release my-model" in begun
+        assert "headgate up" not in begun.partition("headgate release")[0]
 
 
 def test_what_nobody_foresaw_is_not_taken_for_an_outcome(
