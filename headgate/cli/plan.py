@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -16,16 +16,42 @@ from headgate.errors import Rejected
 from headgate.gates import Calibration
 from headgate.journal import EnvironmentJournal, utc_now
 from headgate.plan import Plan
-from headgate.planning import LIKELY, Forecast, StepForecast, Traffic, forecast, hardest, refuse_undecidable, span
+from headgate.planning import (
+    ENOUGH,
+    LIKELY,
+    Assumed,
+    Forecast,
+    StepForecast,
+    Traffic,
+    assumed,
+    forecast,
+    hardest,
+    refuse_undecidable,
+    span,
+)
 from headgate.policy import Role
 from headgate.stores import open_store
 from headgate.telemetry.recent import Recent, recent
 
 LOOK_BACK = timedelta(hours=1)
 """How far back traffic is measured."""
-ENOUGH = 1000
-"""Requests in the last hour from which a plan is doubted: fewer say too little of the traffic to come."""
 GIVE = "give --rate and --errors, for example --rate 100 --errors 0.01"
+
+
+class Known(NamedTuple):
+    """What is known of the traffic that a plan is laid against."""
+
+    traffic: Traffic
+    source: str
+    """Where it comes from."""
+    assumed: tuple[Assumed, ...]
+    requests: int | None = None
+    """How many were measured; None when a person gave what matters."""
+
+    @property
+    def few(self) -> bool:
+        """Whether so few requests were measured that the whole forecast is a guess."""
+        return self.requests is not None and self.requests < ENOUGH
 
 
 @click.command("plan")
@@ -72,20 +98,28 @@ def plan_command(
     wanted, name = named(model, environment) if model else ("any", "")
     plan = plan_under(environment, wanted, plan_file, strategy, settings)
     given = {"rate": rate, "errors": errors, "invalid": invalid}
-    traffic, source = measured(name, environment, {key: value for key, value in given.items() if value is not None})
+    known = measured(name, environment, {key: value for key, value in given.items() if value is not None})
+    traffic = known.traffic
     calibration = known_calibration(name, environment)
     found = forecast(plan, traffic, calibration=calibration, harm=harm)
     if not as_json:
-        click.echo(told(found, traffic, source) + "\n")
-    refuse_undecidable(plan, traffic, found, calibration=calibration)
+        click.echo(told(found, known) + "\n")
+    try:
+        refuse_undecidable(plan, traffic, found, calibration=calibration)
+    except Rejected as refused:
+        if known.few:
+            raise Rejected(f"{refused.message}; {doubted(known)}", refused.hint) from refused
+        raise
     document = {
         "traffic": traffic.model_dump(mode="json"),
-        "source": source,
+        "source": known.source,
+        "assumed": [one.model_dump(mode="json") for one in known.assumed],
         **found.model_dump(mode="json"),
         "median_seconds": found.median_seconds,
         "likely_seconds": found.likely_seconds,
     }
-    say(document, conclusion(found), as_json=as_json)
+    warning = f"\n{doubted(known)}" if known.few and found.steps else ""
+    say(document, conclusion(found) + warning, as_json=as_json)
     return 0
 
 
@@ -99,7 +133,7 @@ def known_calibration(model: str, environment: Environment) -> Calibration:
 def doubt(plan: Plan, model: str, environment: Environment) -> str:
     """Why the plan will hardly decide within its limits at the present traffic; empty when it will, or nobody knows."""
     try:
-        traffic, _ = measured(model, environment, {})
+        traffic = measured(model, environment, {}).traffic
         if traffic.rate * LOOK_BACK.total_seconds() < ENOUGH:
             return ""
         calibration = known_calibration(model, environment)
@@ -117,10 +151,11 @@ def named(model: str, environment: Environment) -> tuple[str, str]:
     return model, model
 
 
-def measured(model: str, environment: Environment, given: dict[str, float]) -> tuple[Traffic, str]:
+def measured(model: str, environment: Environment, given: dict[str, float]) -> Known:
     """Traffic as given, the rest of it as logged lately, and where it comes from. Raises `Rejected` for too little."""
     if {"rate", "errors"} <= given.keys():
-        return Traffic.parse(given, where="the traffic"), "as given"
+        traffic = Traffic.parse(given, where="the traffic")
+        return Known(traffic, "as given", assumed(traffic, requests=0, units=0, hits={}, given=given.keys()))
     now = utc_now()
     logged = recent(environment.folder, now - LOOK_BACK)
     if not model and len(logged) > 1:
@@ -133,8 +168,12 @@ def measured(model: str, environment: Environment, given: dict[str, float]) -> t
             f"no request{of_model} was logged in {environment.name} in the last hour, so its traffic is not known",
             GIVE + others,
         )
-    return Traffic.parse({**as_logged(seen, now), **given}, where="the traffic"), (
-        f"{seen.requests:,} requests of the last {span((now - seen.first).total_seconds())} in {environment.name}"
+    traffic = Traffic.parse({**as_logged(seen, now), **given}, where="the traffic")
+    return Known(
+        traffic,
+        f"{seen.requests:,} requests of the last {span((now - seen.first).total_seconds())} in {environment.name}",
+        assumed(traffic, requests=seen.requests, units=seen.stable_units, hits=seen.hits, given=given.keys()),
+        requests=seen.requests,
     )
 
 
@@ -150,12 +189,19 @@ def as_logged(seen: Recent, now: datetime) -> dict[str, Any]:
     }
 
 
-def told(found: Forecast, traffic: Traffic, source: str) -> str:
-    """The forecast for a person: one line per proof."""
+def told(found: Forecast, known: Known) -> str:
+    """The forecast for a person: one line per proof, and what of it is a guess."""
+    traffic, guesses = known.traffic, {one.name for one in known.assumed}
+
+    def marked(figure: str, name: str) -> str:
+        return f"{figure} (assumed)" if name in guesses else figure
+
     head = (
-        f"{traffic.rate:,.4g} requests/s, of which stable fails {traffic.errors:.3%} and answers {traffic.invalid:.3%} "
-        f"wrongly ({source})"
+        f"{marked(f'{traffic.rate:,.4g} requests/s', 'rate')}, of which stable fails "
+        f"{marked(f'{traffic.errors:.3%}', 'errors')} and answers {marked(f'{traffic.invalid:.3%}', 'invalid')} "
+        f"wrongly; from: {known.source}"
     )
+    head = "\n".join([head, *(f"  assumed {one.name}: {one.why}" for one in known.assumed)])
     harm = f"x{found.harm:g} FOUND (95 %)"
     rows = [row for step in found.steps for row in rows_of(step)]
     if not rows:
@@ -163,6 +209,14 @@ def told(found: Forecast, traffic: Traffic, source: str) -> str:
     lines = [head, "", table(rows, ("STEP", "TIME (95 %)", "MUST PROVE", "REQUESTS (95 %)", harm))]
     lines += [f"{name}: not planned, {why}" for name, why in found.unplanned.items()]
     return "\n".join(lines)
+
+
+def doubted(known: Known) -> str:
+    """That a forecast rests on too little."""
+    return (
+        f"take these numbers as a guess: only {known.requests:,} requests were seen, of the {ENOUGH:,} that are enough "
+        f"to know; if you know better, {GIVE}"
+    )
 
 
 def rows_of(step: StepForecast) -> list[tuple[str, ...]]:

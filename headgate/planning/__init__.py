@@ -2,14 +2,17 @@
 
 from headgate.planning.advice import hardest, refuse_undecidable, remedies, span
 from headgate.planning.forecast import LIKELY, Forecast, Need, StepForecast, forecast
-from headgate.planning.traffic import Traffic
+from headgate.planning.traffic import ENOUGH, Assumed, Traffic, assumed
 
 __all__ = [
+    "ENOUGH",
     "LIKELY",
+    "Assumed",
     "Forecast",
     "Need",
     "StepForecast",
     "Traffic",
+    "assumed",
     "forecast",
     "hardest",
     "refuse_undecidable",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Set
 from statistics import NormalDist
 from typing import Annotated
 
@@ -13,6 +14,23 @@ from headgate.values import Value
 
 TYPICAL_US, SPREAD = 80_000, 0.5
 """Durations when none are given: lognormal, this median in microseconds, this standard deviation of the logarithm."""
+
+
+ENOUGH = 1000
+"""Requests from which traffic is known well enough to be laid against a plan; fewer say too little of what comes."""
+
+
+class Assumed(Value):
+    """One value of `Traffic` that nobody measured, or that too few requests tell."""
+
+    name: str
+    """Which value: `rate`, `errors`, `invalid` or `durations`."""
+    value: float | None = None
+    """What was taken for it; None for `durations`, which are many values."""
+    requests: int = Field(ge=0)
+    """From how many requests; 0 when from none at all."""
+    why: str
+    """How it was come by, in words."""
 
 
 class Traffic(Value):
@@ -49,3 +67,32 @@ class Traffic(Value):
         middle = bin_of(TYPICAL_US)
         ends = [law.cdf(place - middle) for place in range(len(EDGES))]
         return tuple(end - start for start, end in zip([0.0, *ends[:-1]], [*ends[:-1], 1.0], strict=True))
+
+
+def assumed(
+    traffic: Traffic, *, requests: int, units: int, hits: Mapping[str, int], given: Set[str]
+) -> tuple[Assumed, ...]:
+    """What of `traffic` is a guess, and from how many requests.
+
+    Args:
+        traffic: as it is laid against a plan.
+        requests: how many were measured, both variants together; 0 when nothing was.
+        units: those of them that stable answered, each key once.
+        hits: by event, how many of `units` it happened to.
+        given: names of the values that a person gave: those are no guess of ours.
+    """
+    found = []
+    if "rate" not in given and requests < ENOUGH:
+        why = f"as often as these {requests:,} came"
+        found.append(Assumed(name="rate", value=traffic.rate, requests=requests, why=why))
+    for name, share in (("errors", traffic.errors), ("invalid", traffic.invalid)):
+        hit = hits.get(name, 0)
+        if name not in given and not (hit and units >= ENOUGH):
+            why = f"{hit:,} of {units:,}, and half of one more" if units else "none, as nothing is known of it"
+            found.append(Assumed(name=name, value=share, requests=units, why=why))
+    timed = sum(traffic.durations.values())
+    if timed < ENOUGH:
+        usual = f"a usual law, with half of all below {TYPICAL_US / 1000:g} ms"
+        why = f"as long as these {timed:,} took" if timed else usual
+        found.append(Assumed(name="durations", requests=timed, why=why))
+    return tuple(found)

@@ -105,6 +105,45 @@ def test_traffic_as_logged(capsys: pytest.CaptureFixture[str]) -> None:
     assert document["source"].startswith("6,000 requests of the last ")
 
 
+def assumed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, tuple[float | None, int]]:
+    """What `--json` calls assumed: name -> what was taken, and from how many requests."""
+    document = json.loads(run(capsys, *words, "--json")[1])
+    return {one["name"]: (one["value"], one["requests"]) for one in document["assumed"]}
+
+
+def test_what_few_requests_do_not_tell_is_called_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    """D-03: half an event that nobody saw is a guess, and six requests tell no rate."""
+    logged([line(second) for second in (60, 50, 40, 30, 20, 10)])
+    code, out, err = run(capsys)
+    assert code == 2, "0.1 requests a second decide nothing"
+    assert (
+        "0.1 requests/s (assumed), of which stable fails 7.143% (assumed) and answers 7.143% (assumed) wrongly" in out
+    )
+    assert "assumed errors: 0 of 6, and half of one more" in out
+    assert "take these numbers as a guess: only 6 requests were seen" in err
+    half = pytest.approx(0.5 / 7)
+    guesses = {"errors": (half, 6), "invalid": (half, 6), "durations": (None, 6)}
+    assert assumed(capsys, "--rate", "100", "--set", "gates.errors.difference_margin=0.1") == guesses
+    loose = ("--set", "gates.errors.difference_margin=0.1", "--set", "gates.invalid.difference_margin=0.1")
+    code, out, _ = run(capsys, "--rate", "100", *loose)
+    assert code == 0
+    assert "take these numbers as a guess: only 6 requests were seen" in out
+
+
+def test_what_many_requests_tell_is_not_called_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    logged([*steady(6000, 60), *steady(60, 60, invalid="y is null")])
+    assert assumed(capsys) == {}
+    assert "assumed" not in run(capsys)[1]
+    assert "take these numbers as a guess" not in run(capsys)[1]
+
+
+def test_what_nobody_gave_is_called_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--rate", "100", "--errors", "0.01")
+    assert assumed(capsys, *given) == {"invalid": (0.0, 0), "durations": (None, 0)}
+    assert assumed(capsys, *given, "--invalid", "0.001") == {"durations": (None, 0)}
+    assert "stable fails 1.000% and answers 0.000% (assumed) wrongly; from: as given" in run(capsys, *given)[1]
+
+
 def test_what_is_given_outweighs_what_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     logged(steady(1000, 60))
     _, out, _ = run(capsys, "co2", "--rate", "500", "--json")
