@@ -23,6 +23,7 @@ from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected
 from headgate.journal import ReleaseJournal
 from headgate.plan import Plan
+from headgate.planes.local import refuse_conflict
 from headgate.policies import policy_of
 from headgate.policy import Role
 from headgate.releasing.joint import JointEnding, JointRun, joint_ending
@@ -83,6 +84,7 @@ def joint_command(
     """
     store = permitted(environment, Role.OPERATOR, "release")
     said, documents = wanted(what, document_from(plan_file, strategy, settings))
+    refuse_conflict(environment)
     plans = [plan_of(store, environment, document) for document in documents]
     quiet_prefect()
     ending = followed(plans, environment, reason or said, wait=wait, quietly=as_json)

@@ -22,6 +22,7 @@ from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected, Unavailable
 from headgate.lifecycle import Outcome
 from headgate.plan import Plan
+from headgate.planes.local import refuse_conflict
 from headgate.policy import Role
 from headgate.releasing import PLAIN, Ending, begin_rollback, go_back
 from headgate.stores import ObjectStore, open_store
@@ -84,6 +85,7 @@ def release_command(
     store = permitted(environment, Role.OPERATOR, "release")
     wanted, name = candidate_named(store, model)
     plan = plan_under(environment, wanted, plan_file, strategy, settings)
+    refuse_conflict(environment)
     if tag:  # the bundle comes first: what is released is what the tag was held to
         refuse_unfit(plan)
         found = stored(store, model, tag=tag, accept_pickle=plan.accept_pickle)
@@ -118,6 +120,7 @@ def adopt_command(model: str, environment: Environment, as_json: bool) -> int:
     store = permitted(environment, Role.ADMIN, "adopt a model, which asks no check and no gate,")
     wanted, name = candidate_named(store, model)
     plan = Plan(model=wanted, environment=environment.name, accept_pickle=True, probation_seconds=0)
+    refuse_conflict(environment)
 
     def run() -> Ending:
         from flows.release import adopt

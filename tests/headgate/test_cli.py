@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,21 @@ def test_the_first_walk_says_who_brings_the_environment_up(capsys: pytest.Captur
         begun, _, _ = first_walk.split("headgate init my-model")[1].partition("headgate status")
         assert "headgate release my-model" in begun
         assert "headgate up" not in begun.partition("headgate release")[0]
+
+
+@pytest.mark.parametrize("command", ["release", "adopt", "joint"])
+def test_a_taken_port_is_found_before_anything_is_begun(
+    command: str, capsys: pytest.CaptureFixture[str], elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(capsys, "init", "my-model")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("HEADGATE_PORT", str(port))
+        code, out, _ = run(capsys, command, "my-model", "--json")
+    assert code == 2
+    assert f"port {port} is in use" in json.loads(out)["error"]
+    assert "export HEADGATE_PORT=" in json.loads(out)["hint"]
+    assert not [path for path in (elsewhere / ".headgate").rglob("*") if path.is_file()]
 
 
 def test_what_nobody_foresaw_is_not_taken_for_an_outcome(

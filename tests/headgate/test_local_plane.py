@@ -274,6 +274,9 @@ def test_two_at_once_are_one_supervisor(tmp_path_factory: pytest.TempPathFactory
             first, second = pool.map(local.up, (environment, environment))
         assert first.pid == second.pid
         assert {first.started, second.started} == {True, False}
+        local.refuse_conflict(environment)  # its own gateway has the port
+        with pytest.raises(Rejected, match=f"is up already, with its gateway on port {environment.port}"):
+            local.refuse_conflict(environment.model_copy(update={"port": free_port()}))
         command = [sys.executable, "-m", "headgate.planes.local.supervisor", "--environment", environment.name]
         command += ["--home", environment.home, "--store", environment.store, "--port", str(environment.port)]
         again = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -293,10 +296,13 @@ def test_a_taken_port_is_named_with_its_holder_and_the_way_out(tmp_path_factory:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        environment = Environment(home=str(home), store=f"file://{home}/store", port=port)
-        with pytest.raises(Rejected, match=rf"port {port} is in use by .*{os.getpid()}") as refusal:
-            local.up(environment)
-    assert "HEADGATE_PORT" in refusal.value.hint
+        environment = Environment(home=str(home / "of-its-own"), store=f"file://{home}/store", port=port)
+        for ask in (local.refuse_conflict, local.up):
+            assert not list(home.iterdir()), "looking ahead writes nothing"
+            with pytest.raises(Rejected, match=rf"port {port} is in use by .*{os.getpid()}") as refusal:
+                ask(environment)
+            assert "export HEADGATE_PORT=" in refusal.value.hint
+    local.refuse_conflict(environment)
 
 
 def test_nobody_up_is_unavailable_with_the_command_to_type(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -11,7 +11,7 @@ from headgate.planes.local.client import LocalPlane
 if TYPE_CHECKING:
     from headgate.planes.local.running import Up
 
-__all__ = ["LocalPlane", "down", "log_files", "revive", "serve_forever", "up"]
+__all__ = ["LocalPlane", "down", "log_files", "refuse_conflict", "revive", "serve_forever", "up"]
 
 # What runs processes takes a third of a second to load, and questions to a supervisor need none of it: each of these
 # loads it when it is called.
@@ -29,6 +29,13 @@ def down(environment: Environment) -> bool:
     from headgate.planes.local import running  # noqa: PLC0415 - see above
 
     return running.down(environment)
+
+
+def refuse_conflict(environment: Environment) -> None:
+    """See `headgate.planes.local.running.refuse_conflict`."""
+    from headgate.planes.local import running  # noqa: PLC0415 - see above
+
+    running.refuse_conflict(environment)
 
 
 def revive(environment: Environment) -> None:

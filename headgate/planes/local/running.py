@@ -55,25 +55,19 @@ def up(environment: Environment, *, wait: bool = True) -> Up:
     layout = Layout(environment).make()
     with alone(layout):
         running = present(environment, layout)
-        if running and running.gateway != environment.port:
-            raise Rejected(
-                f"environment {environment.name} is up already, with its gateway on port {running.gateway}",
-                f"use HEADGATE_PORT={running.gateway}, or `headgate down --environment {environment.name}` first",
-            )
-        if running is None:
+        if running:
+            refuse_other_port(environment, running)
+        else:
             refuse_taken_port(environment, layout)
             write_once(environment)
-            running = launch(environment, layout)
-            started = True
-        else:
-            started = False
+        supervisor = running or launch(environment, layout)
     if wait:
         wait_until_ready(environment, layout)
     return Up(
         environment=environment.name,
-        pid=running.process.pid,
+        pid=supervisor.process.pid,
         address=f"http://{HOST}:{environment.port}",
-        started=started,
+        started=running is None,
         log=str(layout.supervisor_log),
     )
 
@@ -208,15 +202,35 @@ def write_once(environment: Environment) -> None:
         refuse_half_filled(store)
 
 
+def refuse_conflict(environment: Environment) -> None:
+    """Raise `Rejected` when its port would keep the environment from coming up. It writes and starts nothing."""
+    layout = Layout(environment)
+    running = supervisor_of(layout)
+    if running:
+        refuse_other_port(environment, running)
+    elif not supervisors_now(environment):  # one that takes over just now has the port, or is about to have it
+        refuse_taken_port(environment, layout)
+
+
+def refuse_other_port(environment: Environment, running: Supervisor) -> None:
+    """Raise `Rejected` when the environment is up with its gateway elsewhere."""
+    if running.gateway != environment.port:
+        raise Rejected(
+            f"environment {environment.name} is up already, with its gateway on port {running.gateway}",
+            f"use HEADGATE_PORT={running.gateway}, or `headgate down --environment {environment.name}` first",
+        )
+
+
 def refuse_taken_port(environment: Environment, layout: Layout) -> None:
     """Raise `Rejected` when somebody else listens where the gateway should."""
     gateway = read_record(layout.gateway_record, Gateway)
     ours = gateway and gateway.doors.traffic == environment.port and processes.alive(gateway.process)
     if ours or envoy.port_is_free(environment.port):
         return
+    other = next(filter(envoy.port_is_free, range(environment.port + 1, 65536)), None) or envoy.free_port()
     raise Rejected(
-        f"port {environment.port} is in use by {holder(environment.port)}",
-        f"stop that, or choose another port: HEADGATE_PORT={environment.port + 1} headgate up",
+        f"port {environment.port} is in use by {holder(environment.port)}, and {environment.name}'s gateway needs it",
+        f"stop that, or give every command another port: export HEADGATE_PORT={other}",
     )
 
 
