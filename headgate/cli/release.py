@@ -17,9 +17,10 @@ from headgate.cli.common import actor, environment_option, json_option, permitte
 from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
 from headgate.cli.plan import doubt
 from headgate.cli.progress import Follower, entered_here
-from headgate.cli.storing import stored
+from headgate.cli.storing import refuse_other_contents, stored
 from headgate.environment import Environment
 from headgate.errors import HeadgateError, Rejected, Unavailable
+from headgate.journal import EnvironmentJournal
 from headgate.lifecycle import Outcome
 from headgate.plan import Plan
 from headgate.planes.local import refuse_conflict
@@ -90,6 +91,8 @@ def release_command(
         refuse_unfit(plan)
         found = stored(store, model, tag=tag, accept_pickle=plan.accept_pickle)
         plan = plan.model_copy(update={"model": found.bundle})
+    elif not (wanted.startswith("sha256:") or claimed(store, environment, name)):
+        refuse_other_contents(store, Path(wanted), accept_pickle=plan.accept_pickle)
     if why := doubt(plan, name, environment):
         click.echo(f"this plan will hardly prove in time what it asks for: {why}\n", err=True)
 
@@ -162,6 +165,11 @@ def rollback_command(model: str, environment: Environment, to: str, reason: str,
         return go_back(environment, model, digest, reason, actor=actor(), acts=PLAIN, begin_rollback=begin_rollback)
 
     return follow(run, environment, model, as_json=as_json, plain=plain)
+
+
+def claimed(store: ObjectStore, environment: Environment, model: str) -> bool:
+    """Whether a release of `model` is open: whoever asks again goes on with it, or is told of it."""
+    return EnvironmentJournal(store, environment.name, model, actor()).refresh().claim is not None
 
 
 def digest_of_target(store: ObjectStore, model: str, to: str) -> str:

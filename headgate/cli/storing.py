@@ -15,9 +15,10 @@ from headgate.build import (
     tagged_commit,
 )
 from headgate.bundle import attest, describe, provenance, push, registered, told_in
+from headgate.cli.common import short
 from headgate.cli.names import candidate_named
 from headgate.errors import Missing, Rejected
-from headgate.manifest import read_manifest
+from headgate.manifest import About, read_manifest
 from headgate.stores import ObjectStore
 from headgate.topology import Digest
 from headgate.values import Value
@@ -88,10 +89,7 @@ def built(store: ObjectStore, folder: Path, tag: str, *, accept_pickle: bool) ->
         bundle = compile_folder(folder, into=layout, accept_pickle=accept_pickle)
         origin = told_in(layout)
         if given and given != bundle.digest:
-            raise Rejected(
-                f"{about.name} {about.version} is already {given}, and this folder makes {bundle.digest}",
-                "a version never changes: raise `version` in headgate.toml",
-            )
+            raise other_contents(folder, about, given, bundle.digest)
         if tag:
             refuse_other_commit(folder, tag, commit, origin)
             refuse_moved(store, bundle.digest, tag, commit)
@@ -100,6 +98,30 @@ def built(store: ObjectStore, folder: Path, tag: str, *, accept_pickle: bool) ->
         if more := {name: said for name, said in {"tag": tag, "differs": differs}.items() if said}:
             attest(store, bundle.digest, origin | more)
     return Stored(bundle=bundle.digest, model=about.name, version=about.version, tag=tag, commit=commit)
+
+
+def refuse_other_contents(store: ObjectStore, folder: Path, *, accept_pickle: bool) -> None:
+    """Raise `Rejected` when a version was released with other contents than its model folder has now.
+
+    Nothing is stored. It is compiled only when its version was released, and from other sources: rarely to an end.
+    """
+    about = read_manifest(folder).model
+    given = version_of(store, about.name, about.version)
+    if given is None or comes_from(store, given, source_digest(folder), ""):
+        return
+    with tempfile.TemporaryDirectory(prefix="headgate-") as private:
+        made = compile_folder(folder, into=Path(private) / "layout", accept_pickle=accept_pickle).digest
+    if made != given:
+        raise other_contents(folder, about, given, made)
+
+
+def other_contents(folder: Path, about: About, given: Digest, made: Digest) -> Rejected:
+    """What to say when a folder makes other bytes than its version stands for."""
+    return Rejected(
+        f"{about.name} {about.version} was released already, as {short(given)}, and {folder} has changed since "
+        f"(it makes {short(made)} now)",
+        f"raise `version` in {folder / 'headgate.toml'} and release that: a version keeps the contents it had first",
+    )
 
 
 def version_of(store: ObjectStore, model: str, version: str) -> Digest | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from headgate.bundle import best_known, provenance
-from headgate.cli.storing import stored
+from headgate.bundle import best_known, describe, provenance, register
+from headgate.cli.storing import refuse_other_contents, stored
 from headgate.errors import Missing, Rejected
 from headgate.stores import ObjectStore, open_store
 
@@ -188,6 +188,29 @@ def test_a_stored_bundle_needs_no_repository_once_its_tag_is_on_record(
     tagged = stored(store, plain.bundle, tag="v1.2.0", accept_pickle=False)
     monkeypatch.chdir(tmp_path)
     assert stored(store, plain.bundle, tag="v1.2.0", accept_pickle=False) == tagged
+
+
+def test_a_released_version_with_other_contents_is_refused_before_anything_is_begun(
+    folder: Path, store: ObjectStore
+) -> None:
+    """What, where and what to do; sources that make the same bytes are no other contents."""
+    refuse_other_contents(store, folder, accept_pickle=False)
+    first = stored(store, str(folder), tag="", accept_pickle=False).bundle
+    register(store, describe(store, first))
+    refuse_other_contents(store, folder, accept_pickle=False)
+    (folder / "notes.txt").write_text("goes into no bundle")
+    refuse_other_contents(store, folder, accept_pickle=False)
+    (folder / "model.py").write_text(MODEL + "# other")
+    before = list(store.list(""))
+    with pytest.raises(Rejected) as refused:
+        refuse_other_contents(store, folder, accept_pickle=False)
+    assert refused.value.message.startswith(
+        f"tiny 1.2.0 was released already, as {first[7:19]}, and {folder} has changed"
+    )
+    assert f"raise `version` in {folder}/headgate.toml" in refused.value.hint
+    assert list(store.list("")) == before
+    with pytest.raises(Rejected, match="was released already"):
+        stored(store, str(folder), tag="", accept_pickle=False)
 
 
 def test_headgates_own_folder_makes_no_tree_dirty(folder: Path, store: ObjectStore) -> None:
