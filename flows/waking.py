@@ -33,11 +33,13 @@ from flows.sleeping import RESUMING, wake
 from headgate import clock
 from headgate.environment import Environment
 from headgate.errors import Conflict, Corrupt, HeadgateError, Missing, Unavailable
-from headgate.journal import ReleaseJournal
+from headgate.journal import ReleaseJournal, release_ledger
+from headgate.ledger import Ledger
 from headgate.lifecycle import Outcome, Release
 from headgate.releasing import carry_on
+from headgate.releasing.ledgers import Ledgers, Suspect
 from headgate.releasing.restore import end
-from headgate.releasing.sweep import Done, Enter, Found, Standing, Suspect, open_releases, sweep
+from headgate.releasing.sweep import Done, Enter, Found, Standing, sweep
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
 
@@ -126,8 +128,9 @@ def pause_after(failures: tuple[datetime, ...], now: datetime) -> timedelta:
 
 def look_after(environment: Environment, actor: str, *, orphan_seconds: float) -> tuple[Done, ...]:
     """One sweep of an environment, with Prefect's runs to enter its releases."""
+    ledgers = Ledgers(open_store(environment.store), environment.name, actor)
     with get_client(sync_client=True) as client:
-        take_cancellations(client, environment, actor)
+        take_cancellations(client, ledgers)
 
         def enter(found: Found) -> str:
             try:
@@ -135,18 +138,18 @@ def look_after(environment: Environment, actor: str, *, orphan_seconds: float) -
             except (PrefectException, httpx.HTTPError) as error:
                 raise Unavailable(f"Prefect cannot enter it: {error}", "the next sweep tries again") from error
 
-        enter_the_crashed(client, environment, actor, enter)
-        done = sweep(environment, actor, orphan_seconds=orphan_seconds, enter=enter)
-        rouse_the_ended(client, open_store(environment.store), actor)
+        enter_the_crashed(client, ledgers, enter)
+        done = sweep(environment, actor, orphan_seconds=orphan_seconds, enter=enter, ledgers=ledgers)
+        rouse_the_ended(client, ledgers)
         return done
 
 
-def enter_the_crashed(client: SyncPrefectClient, environment: Environment, actor: str, enter: Enter) -> None:
+def enter_the_crashed(client: SyncPrefectClient, ledgers: Ledgers, enter: Enter) -> None:
     """Have runs tried again whose end Prefect itself has seen: nobody has to listen for their signs of life first.
 
     One that cannot be is left to the sweep, which finds it an orphan and says why.
     """
-    for suspect, state, run in with_runs(client, environment, actor):
+    for suspect, state, run in with_runs(client, ledgers):
         if not state.asleep and run.state and run.state.type in {StateType.CRASHED, StateType.FAILED}:
             why = f"its run is {run.state.type.value.lower()}"
             lost = Found(release=suspect.release, model=suspect.model, standing=Standing.ORPHANED, why=why)
@@ -154,11 +157,9 @@ def enter_the_crashed(client: SyncPrefectClient, environment: Environment, actor
                 enter(lost)
 
 
-def with_runs(
-    client: SyncPrefectClient, environment: Environment, actor: str
-) -> Iterator[tuple[Suspect, Release, FlowRun]]:
+def with_runs(client: SyncPrefectClient, ledgers: Ledgers) -> Iterator[tuple[Suspect, Release, FlowRun]]:
     """Every open release whose run Prefect knows; a damaged ledger is the sweep's to raise the alarm over."""
-    for suspect in open_releases(open_store(environment.store), environment.name, actor):
+    for suspect in ledgers.open():
         try:
             state = suspect.journal.refresh()
         except Corrupt:
@@ -231,9 +232,9 @@ def begin_anew(client: SyncPrefectClient, environment: Environment, release: str
         wake(client, run.id, "it failed before it entered the release", name="AwaitingRetry")
 
 
-def take_cancellations(client: SyncPrefectClient, environment: Environment, actor: str) -> None:
+def take_cancellations(client: SyncPrefectClient, ledgers: Ledgers) -> None:
     """Who cancels the run of an open release in Prefect wants the release to end; record that as an abort."""
-    for suspect, state, run in with_runs(client, environment, actor):
+    for suspect, state, run in with_runs(client, ledgers):
         if not ending(state) and run.state and run.state.type in {StateType.CANCELLED, StateType.CANCELLING}:
             end(suspect.journal, f"its run {run.name} was cancelled in Prefect, where nobody is known by name")
 
@@ -244,14 +245,23 @@ def ending(release: Release) -> bool:
     return bool(release.concluded or release.aborted or (release.decided and not promoted))
 
 
-def rouse_the_ended(client: SyncPrefectClient, store: ObjectStore, actor: str) -> None:
+def rouse_the_ended(client: SyncPrefectClient, ledgers: Ledgers) -> None:
     """Have runs that still wait for releases that ended elsewhere say so."""
     waiting = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended", RESUMING])))
     for run in client.read_flow_runs(flow_run_filter=waiting):
         release = release_in(run.tags)
         with suppress(Corrupt, Conflict):
-            if release and ReleaseJournal(store, release, actor).refresh().concluded:
+            if release and has_ended(ledgers, release):
                 wake(client, run.id, "its release has ended")
+
+
+def has_ended(ledgers: Ledgers, release: str) -> bool:
+    """Whether a release has ended; of one that sleeps, and was not read, the last entry says that it has not."""
+    if release not in ledgers.releases:
+        last = Ledger(ledgers.store, release_ledger(release)).last()
+        if last is None or last.fact["kind"] == "slept":
+            return False
+    return ledgers.release(release).refresh().concluded is not None
 
 
 def drop_backlog(deployment: str) -> int:

@@ -81,6 +81,8 @@ EnvironmentFact = Annotated[
 ENVIRONMENT_FACT: TypeAdapter[EnvironmentFact] = TypeAdapter(EnvironmentFact)
 
 
+ALARMS = 64
+"""Alarms that are remembered, so that none is raised every minute."""
 PROMOTED = 3
 """Promotions that are remembered: a release comes rarely, and a sweep every minute."""
 
@@ -104,6 +106,8 @@ class Serving(Value):
     they were released."""
     quarantined: dict[str, str] = {}
     """Bundle digest to reason."""
+    alarmed: tuple[Alarmed, ...] = ()
+    """The last alarms, oldest first."""
     calibration: Calibration = Calibration()
     """The newest one; empty when nothing was ever calibrated here."""
 
@@ -124,7 +128,7 @@ class Serving(Value):
                 claim = None if held else self.claim
                 return self.model_copy(update={"claim": claim, "queue": self._queue_without(fact.release)})
             case Alarmed():
-                return self
+                return self.model_copy(update={"alarmed": (*self.alarmed, fact)[-ALARMS:]})
             case Wished():
                 wish = {"revision": seq, "topology": fact.topology, "because": fact.because}
                 return self.model_copy(update={**wish, "promoted": self._promoted_with(fact)})

@@ -12,7 +12,7 @@ from headgate.journal import ReleaseJournal
 from headgate.ledger import Entry
 from headgate.lifecycle import Approved, Declined, Proof, Requested
 from headgate.policies import policy_of
-from headgate.releasing.weighing import alarm, disproved, settle, standing, weigh, word_of
+from headgate.releasing.weighing import alarm, disproved, settle, sound, standing, weigh, word_of
 from headgate.signatures import sign
 from headgate.stores import ObjectStore
 from headgate.topology import Digest
@@ -28,6 +28,7 @@ __all__ = [
     "parted",
     "record_form_answer",
     "settle",
+    "sound",
     "speak",
     "to_sign",
     "weigh",

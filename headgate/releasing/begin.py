@@ -70,13 +70,14 @@ def begin(
             f"{model} serves in {environment.name} already, so there is nothing to adopt",
             "release the other version: `headgate release`",
         )
-    release = standing(store, state, requested, actor)
-    if release is None:
+    journal = standing(store, state, requested, actor)
+    if journal is None:
         purpose = "" if intent is Intent.RELEASE else f"{intent}-"
         release = f"{purpose}{model}-{version}-{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         take_place(serving, release, queue=plan.overlap is Overlap.QUEUE, ahead=goes_ahead(requested))
-        open_ledger(ReleaseJournal(store, release, actor), requested)
-    return enter(release, requested, environment, store, actor, patience_seconds=patience_seconds, flow_run=flow_run)
+        journal = ReleaseJournal(store, release, actor)
+        open_ledger(journal, requested)
+    return enter(journal, requested, environment, patience_seconds=patience_seconds, flow_run=flow_run)
 
 
 def permitted(store: ObjectStore, environment: Environment, actor: str, intent: Intent, manifest: Manifest) -> None:
@@ -86,13 +87,14 @@ def permitted(store: ObjectStore, environment: Environment, actor: str, intent: 
         permit(policy_of(store, environment.name), actor, role, f"{intent} {manifest.model.name}")
 
 
-def standing(store: ObjectStore, state: Serving, requested: Requested, actor: str) -> str | None:
-    """The open or queued release that asks for the same."""
+def standing(store: ObjectStore, state: Serving, requested: Requested, actor: str) -> ReleaseJournal | None:
+    """The ledger of the open or queued release that asks for the same."""
     waiting = [*([state.claim.release] if state.claim else []), *state.queue]
     for release in waiting:
-        known = ReleaseJournal(store, release, actor).refresh().requested
+        journal = ReleaseJournal(store, release, actor)
+        known = journal.refresh().requested
         if known and same_wish(known, requested):
-            return release
+            return journal
     return None
 
 
@@ -150,30 +152,33 @@ def resume(
     *,
     patience_seconds: float | None = None,
     flow_run: str = "",
+    known: ReleaseJournal | None = None,
 ) -> Run:
-    """Become the newest attempt of a release that exists. Raises `Missing` when there is none of that name."""
+    """Become the newest attempt of a release that exists. Raises `Missing` when there is none of that name.
+
+    What is `known` of its ledger is not read again; afterwards that journal is the newest attempt's.
+    """
     store = open_store(environment.store)
-    requested = ReleaseJournal(store, release, actor).refresh().requested
+    journal = known or ReleaseJournal(store, release, actor)
+    requested = journal.refresh().requested
     if requested is None:
         raise Missing(f"no release {release} in {environment.store}", "list them with `headgate history`")
-    return enter(release, requested, environment, store, actor, patience_seconds=patience_seconds, flow_run=flow_run)
+    return enter(journal, requested, environment, patience_seconds=patience_seconds, flow_run=flow_run)
 
 
 def enter(
-    release: str,
+    journal: ReleaseJournal,
     requested: Requested,
     environment: Environment,
-    store: ObjectStore,
-    actor: str,
     *,
     patience_seconds: float | None,
     flow_run: str,
 ) -> Run:
     """Become the newest attempt: first in the release's ledger, then at the environment's claim, if it is held."""
-    journal = ReleaseJournal(store, release, actor)
+    release, actor = journal.release, journal.actor
     attempt = journal.enter(f"{socket.gethostname()} pid {os.getpid()}", flow_run)
     run = run_of(release, requested, environment, actor, attempt, patience_seconds=patience_seconds)
-    serving = EnvironmentJournal(store, environment.name, requested.model, actor)
+    serving = EnvironmentJournal(journal.store, environment.name, requested.model, actor)
     state = serving.refresh()
     if journal.state.concluded and (state.claim is None or state.claim.release != release):
         return run

@@ -8,10 +8,10 @@ from headgate import clock
 from headgate.environment import Environment
 from headgate.errors import Conflict, HeadgateError
 from headgate.joints import Joint
-from headgate.journal import ReleaseJournal
 from headgate.pulse import last_beat
 from headgate.releasing.joint_course import carry_on_joint
 from headgate.releasing.joint_journal import JointJournal, joints_open
+from headgate.releasing.ledgers import Ledgers
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
 
@@ -31,7 +31,12 @@ class SweptJoint(Value):
 
 
 def sweep_joints(
-    environment: Environment, actor: str, *, orphan_seconds: float, enter: Enter | None = None
+    environment: Environment,
+    actor: str,
+    *,
+    orphan_seconds: float,
+    enter: Enter | None = None,
+    ledgers: Ledgers | None = None,
 ) -> tuple[SweptJoint, ...]:
     """Have every open joint release carried on that no process holds and that is due. Waits only if it must look twice.
 
@@ -40,10 +45,12 @@ def sweep_joints(
         actor: who sweeps, for the ledger.
         orphan_seconds: without a sign of life for so long, a process counts as dead.
         enter: has a process take one up; this process itself does, if it is left out.
+        ledgers: what was read of releases before, and is not read again.
     """
     take_up = enter or plainly(environment, actor)
+    known = ledgers or Ledgers(open_store(environment.store), environment.name, actor)
     done = []
-    for joint, why in due_joints(environment, actor, orphan_seconds=orphan_seconds):
+    for joint, why in due_joints(known, orphan_seconds=orphan_seconds):
         try:
             done.append(SweptJoint(joint=joint, what=f"{why}: {take_up(joint)}"))
         except HeadgateError as error:
@@ -64,10 +71,10 @@ def plainly(environment: Environment, actor: str) -> Enter:
     return enter
 
 
-def due_joints(environment: Environment, actor: str, *, orphan_seconds: float) -> list[tuple[str, str]]:
+def due_joints(ledgers: Ledgers, *, orphan_seconds: float) -> list[tuple[str, str]]:
     """Open joint releases that somebody must take up now, each with why."""
-    store = open_store(environment.store)
-    journals = {name: JointJournal(store, name, actor) for name in joints_open(store, environment.name)}
+    store = ledgers.store
+    journals = {name: JointJournal(store, name, ledgers.actor) for name in joints_open(store, ledgers.environment)}
     if not journals:
         return []
     awake = {name: signs(store, journal) for name, journal in journals.items() if journal.refresh().rested is None}
@@ -78,7 +85,7 @@ def due_joints(environment: Environment, actor: str, *, orphan_seconds: float) -
         if name in awake:
             why = f"no sign of life for {orphan_seconds:g} s" if signs(store, journal) == awake[name] else ""
         else:
-            why = why_now(store, journal.state, actor)
+            why = why_now(ledgers, journal.state)
         found += [(name, why)] if why else []
     return found
 
@@ -89,12 +96,12 @@ def signs(store: ObjectStore, journal: JointJournal) -> tuple[str, int]:
     return last_beat(store, journal.joint), len(journal.entries)
 
 
-def why_now(store: ObjectStore, state: Joint, actor: str) -> str:
+def why_now(ledgers: Ledgers, state: Joint) -> str:
     """Why one that rests is due; empty when it is not."""
     assert state.rested
     if clock.now() >= state.rested.until:
         return "it has rested long enough"
     release = state.rested.release
-    if release and ReleaseJournal(store, release, actor).refresh().concluded:
+    if release and ledgers.release(release).refresh().concluded:
         return f"{release} has ended"
     return ""

@@ -28,6 +28,7 @@ from headgate.lifecycle import Observed, Outcome, Release, Released, Watched
 from headgate.plan import Reaction
 from headgate.planes import open_plane
 from headgate.releasing.course import PLAIN, end, walk
+from headgate.releasing.ledgers import Ledgers
 from headgate.releasing.plane_time import PlaneTime
 from headgate.releasing.restore import begin_rollback
 from headgate.releasing.sample import events_of, sample_of
@@ -58,15 +59,18 @@ class Standing(Value):
     """Blob with the keys of which outcomes were reported; empty while there are none."""
 
 
-def on_probation(store: ObjectStore, environment: Environment) -> tuple[tuple[str, str], ...]:
+def on_probation(
+    store: ObjectStore, environment: Environment, ledgers: Ledgers | None = None
+) -> tuple[tuple[str, str], ...]:
     """Model and release of everything that was promoted and is not released from its probation.
 
-    A model whose own ledger is damaged has none: the sweep tells of it.
+    A model whose own ledger is damaged has none: the sweep tells of it. What `ledgers` have read is not read again.
     """
+    known = ledgers or Ledgers(store, environment.name, HEADGATE)
     found: list[tuple[str, str]] = []
     for model in models_in(store, environment.name):
         with suppress(Corrupt):
-            promoted = EnvironmentJournal(store, environment.name, model, HEADGATE).refresh().promoted
+            promoted = known.place(model).refresh().promoted
             found += [(model, release) for release in promoted if watched(store, release)]
     return tuple(found)
 
@@ -91,7 +95,9 @@ def in_probation(state: Release) -> bool:
     return concluded is not None and concluded.outcome is Outcome.PROMOTED and state.released is None
 
 
-def watch_probation(environment: Environment, model: str, release: str, actor: str) -> str:
+def watch_probation(
+    environment: Environment, model: str, release: str, actor: str, ledgers: Ledgers | None = None
+) -> str:
     """Look once, and do what follows; what was done, in words, or an empty string when there was nothing to do.
 
     Repeatable: killed at any moment and called again it goes on. Raises `Conflict` when somebody else holds the
@@ -100,7 +106,7 @@ def watch_probation(environment: Environment, model: str, release: str, actor: s
     store = open_store(environment.store)
     journal = ReleaseJournal(store, release, actor)
     state = journal.refresh()
-    serving = EnvironmentJournal(store, environment.name, model, actor).refresh()
+    serving = (ledgers or Ledgers(store, environment.name, actor)).place(model).refresh()
     if not in_probation(state) or (serving.claim and serving.claim.release == release):
         return ""
     if state.watched and state.watched.verdict.answer is Answer.FAIL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -64,6 +64,8 @@ class Desk:
     """What an act has open in front of it: store, ledgers, plane. Opened where used, never passed between tasks."""
 
     run: Run
+    known: ReleaseJournal | None = None
+    """The release's ledger as far as somebody has read it: only what was added since is read here."""
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -73,6 +75,9 @@ class Desk:
     @cached_property
     def journal(self) -> ReleaseJournal:
         """The release's ledger, fenced by this attempt."""
+        if self.known:
+            entries = list(self.known.entries)
+            return replace(self.known, actor=self.run.actor, attempt=self.run.attempt, entries=entries)
         return ReleaseJournal(self.store, self.run.release, self.run.actor, self.run.attempt)
 
     @cached_property

@@ -6,32 +6,32 @@ Repeatable; two sweeps at once do no harm, because only the newest attempt of a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from headgate import clock
 from headgate.environment import Environment
-from headgate.errors import Conflict, Corrupt, HeadgateError
-from headgate.history import models_in
-from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
+from headgate.errors import Conflict, HeadgateError
+from headgate.journal import ReleaseJournal, utc_now
 from headgate.ledger import Entry
 from headgate.lifecycle import Release
 from headgate.notices import deliver
-from headgate.pulse import last_beat
-from headgate.releasing.approvals import alarm
-from headgate.releasing.begin import give_back, run_of
+from headgate.pulse import beating, last_beat
+from headgate.releasing.approvals import sound
+from headgate.releasing.begin import give_back, resume, run_of
 from headgate.releasing.course import PLAIN, carry_on
 from headgate.releasing.joint_sweep import sweep_joints
+from headgate.releasing.ledgers import Ledgers, Suspect, damage_in
 from headgate.releasing.plane_time import PlaneTime
 from headgate.releasing.probation import HEADGATE, on_probation, watch_probation
 from headgate.releasing.restore import end
-from headgate.releasing.traffic import consent, remaining
+from headgate.releasing.run import Desk
+from headgate.releasing.traffic import ahead, consent, shifted
+from headgate.releasing.waits import asleep
 from headgate.releasing.watch import Watch
-from headgate.serving import Serving
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
-from headgate.walk import Act, stopped
+from headgate.walk import Act, Move, stopped
 
 ORPHAN_SECONDS = 30.0
 """Without a sign of life for so long, a release that does not sleep has lost its process."""
@@ -92,21 +92,13 @@ Enter = Callable[[Found], str]
 """Have a process take a release up; says how."""
 
 
-@dataclass
-class Suspect:
-    """An open release as it stood before the wait, and as it stands after it."""
-
-    release: str
-    model: str
-    serving: Serving
-    journal: ReleaseJournal
-    beat: str = ""
-    entries: int = 0
-    damage: str = ""
-
-
 def sweep(
-    environment: Environment, actor: str, *, orphan_seconds: float = ORPHAN_SECONDS, enter: Enter | None = None
+    environment: Environment,
+    actor: str,
+    *,
+    orphan_seconds: float = ORPHAN_SECONDS,
+    enter: Enter | None = None,
+    ledgers: Ledgers | None = None,
 ) -> tuple[Done, ...]:
     """Do for every open release what its standing asks for; then look at joint releases, probations and notices.
 
@@ -116,25 +108,27 @@ def sweep(
         orphan_seconds: without a sign of life for so long, a process counts as dead. Less is faster; one that was
             merely slow is then stopped by its fence, and costs an attempt.
         enter: has a process take a release up; this process itself does, if it is left out.
+        ledgers: what this pass has read before, and does not read again.
     """
     take_up = enter or plainly(environment, actor)
+    known = ledgers or Ledgers(open_store(environment.store), environment.name, actor)
     done = [
         attended
-        for found in asleep_first(look_over(environment, actor, orphan_seconds=orphan_seconds))
-        if (attended := attend(environment, actor, found, take_up))
+        for found in asleep_first(look_over(environment, actor, orphan_seconds=orphan_seconds, ledgers=known))
+        if (attended := attend(environment, known, found, take_up))
     ]
-    done += swept_joints(environment, actor, orphan_seconds=orphan_seconds)
-    done += [*judge_probations(environment)]
+    done += swept_joints(environment, known, orphan_seconds=orphan_seconds)
+    done += [*judge_probations(environment, known)]
     told = deliver(environment, seconds=NOTICE_SECONDS)
     done += [Done(release="", model="", what=f"notices: {problem}", problem=True) for problem in told.problems]
     return tuple(done)
 
 
-def judge_probations(environment: Environment) -> Iterator[Done]:
+def judge_probations(environment: Environment, ledgers: Ledgers) -> Iterator[Done]:
     """Look once at everything that was promoted and is still watched."""
-    for model, release in on_probation(open_store(environment.store), environment):
+    for model, release in on_probation(ledgers.store, environment, ledgers):
         try:
-            what = watch_probation(environment, model, release, HEADGATE)
+            what = watch_probation(environment, model, release, HEADGATE, ledgers)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the others are looked at
             yield Done(release=release, model=model, what=f"probation: {message_of(error)}", problem=True)
         else:
@@ -147,19 +141,19 @@ def asleep_first(found: Iterable[Found]) -> list[Found]:
     return sorted(found, key=lambda one: one.standing is not Standing.ASLEEP)
 
 
-def swept_joints(environment: Environment, actor: str, *, orphan_seconds: float) -> list[Done]:
+def swept_joints(environment: Environment, ledgers: Ledgers, *, orphan_seconds: float) -> list[Done]:
     """What was done about joint releases; a damaged one holds up no probation and no notice."""
     try:
-        swept = sweep_joints(environment, actor, orphan_seconds=orphan_seconds)
+        swept = sweep_joints(environment, ledgers.actor, orphan_seconds=orphan_seconds, ledgers=ledgers)
     except HeadgateError as error:
         return [Done(release="", model="", what=f"joint releases: {error.message}", problem=True)]
     return [Done(release=one.joint, model="", what=one.what, problem=one.problem) for one in swept]
 
 
-def attend(environment: Environment, actor: str, found: Found, enter: Enter) -> Done | None:
+def attend(environment: Environment, ledgers: Ledgers, found: Found, enter: Enter) -> Done | None:
     """What is to be done about one release; what goes wrong with it does not hold the others."""
     try:
-        what = act_on(environment, actor, found, enter)
+        what = act_on(environment, ledgers, found, enter)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the others are carried on
         return Done(release=found.release, model=found.model, what=message_of(error), problem=True)
     return Done(release=found.release, model=found.model, what=what) if what else None
@@ -170,23 +164,22 @@ def message_of(error: Exception) -> str:
     return error.message if isinstance(error, HeadgateError) else f"{type(error).__name__}: {error}"
 
 
-def act_on(environment: Environment, actor: str, found: Found, enter: Enter) -> str:
+def act_on(environment: Environment, ledgers: Ledgers, found: Found, enter: Enter) -> str:
     """Act as its standing says; what was done, in words."""
-    store = open_store(environment.store)
     match found.standing:
         case Standing.UNWRITTEN:
-            give_back(EnvironmentJournal(store, environment.name, found.model, actor), found.release)
+            give_back(ledgers.place(found.model), found.release)
             return f"{found.why}: the environment is free again"
         case Standing.ORPHANED:
-            give_up_if_hopeless(ReleaseJournal(store, found.release, actor))
+            give_up_if_hopeless(ledgers.release(found.release))
             return f"{found.why}: {enter(found)}"
         case Standing.DUE:
             return f"{found.why}: {enter(found)}"
         case Standing.ASLEEP:
-            news = look_at(environment, actor, found)
+            news = look_at(environment, ledgers.release(found.release))
             return f"{news}: {enter(found)}" if news else ""
         case Standing.BROKEN:
-            alarm(store, environment.name, found.model, found.release, found.why, actor=actor)
+            sound(ledgers.place(found.model), found.release, found.why)
             return found.why
         case _:
             return ""
@@ -205,20 +198,18 @@ def plainly(environment: Environment, actor: str) -> Enter:
     return enter
 
 
-def look_over(environment: Environment, actor: str, *, orphan_seconds: float) -> tuple[Found, ...]:
+def look_over(
+    environment: Environment, actor: str, *, orphan_seconds: float, ledgers: Ledgers | None = None
+) -> tuple[Found, ...]:
     """Every open or queued release and who holds it. Waits only if it must see whether a process still lives."""
-    store = open_store(environment.store)
-    suspects = list(open_releases(store, environment.name, actor))
+    known = ledgers or Ledgers(open_store(environment.store), environment.name, actor)
+    store, suspects = known.store, list(known.open())
     for suspect in suspects:
         suspect.damage = damage_in(suspect.journal)
         suspect.beat, suspect.entries = last_beat(store, suspect.release), len(suspect.journal.entries)
     if any(not suspect.journal.state.asleep for suspect in suspects if not suspect.damage):
         clock.sleep(orphan_seconds)
-    found = [
-        Found(release="", model=model, standing=Standing.BROKEN, why=damage)
-        for model in models_in(store, environment.name)
-        if (damage := damage_in(EnvironmentJournal(store, environment.name, model, actor)))
-    ]
+    found = [Found(release="", model=model, standing=Standing.BROKEN, why=damage) for model, damage in known.damaged()]
     for suspect in suspects:
         standing, why = standing_now(store, suspect, orphan_seconds)
         state = suspect.journal.state
@@ -249,15 +240,6 @@ def standing_now(store: ObjectStore, suspect: Suspect, orphan_seconds: float) ->
     return standing, why
 
 
-def damage_in(journal: ReleaseJournal | EnvironmentJournal) -> str:
-    """What is wrong with a ledger; empty when it can be read."""
-    try:
-        journal.refresh()
-    except Corrupt as damage:
-        return damage.message
-    return ""
-
-
 def standing_of(state: Release, *, silent: bool, next_one: bool, now: datetime, seconds: float) -> tuple[Standing, str]:
     """Who holds a release, and why that is believed.
 
@@ -283,35 +265,40 @@ def standing_of(state: Release, *, silent: bool, next_one: bool, now: datetime, 
     return Standing.ORPHANED, f"no sign of life for {seconds:g} s"
 
 
-def open_releases(store: ObjectStore, environment: str, actor: str) -> Iterator[Suspect]:
-    """Whatever holds a model of the environment, or waits for it; nothing of a model whose own ledger is damaged."""
-    for model in models_in(store, environment):
-        place = EnvironmentJournal(store, environment, model, actor)
-        serving = Serving() if damage_in(place) else place.state
-        held = [serving.claim.release] if serving.claim else []
-        for release in (*held, *serving.queue):
-            yield Suspect(release, model, serving, ReleaseJournal(store, release, actor))
-
-
-def look_at(environment: Environment, actor: str, found: Found) -> str:
+def look_at(environment: Environment, journal: ReleaseJournal) -> str:
     """Judge a release that sleeps, without waking it: why it must go on now, or nothing. Evidence is saved when due."""
-    store = open_store(environment.store)
-    state = ReleaseJournal(store, found.release, actor).refresh()
+    state = journal.refresh()
     if state.requested is None or state.compiled is None:
         return ""
-    run = run_of(found.release, state.requested, environment, actor, state.attempt, patience_seconds=0)
+    run = run_of(journal.release, state.requested, environment, journal.actor, state.attempt, patience_seconds=0)
+    desk = Desk(run, journal)
     if state.staged is None:
-        move = consent(run)
+        move = consent(desk)
     else:
-        step = next(iter(remaining(run)), None)
+        step = next(iter(ahead(desk)), None)
         if step is None or state.beginning_of(step.name) is None:
             return "its next step has not begun"
-        watch = Watch(run, step)
-        now = PlaneTime(watch.desk.plane, run.model).now()
+        watch = Watch(desk, step)
+        now = PlaneTime(desk.plane, run.model).now()
         move = watch.glance(now)
         if move.act is Act.WAIT and watch.save_is_due(now):
-            carry_on(found.release, environment, actor, patience_seconds=0)
+            move = saved(watch, now)
     return "" if move.act is Act.WAIT else move.reason
+
+
+def saved(watch: Watch, now: datetime) -> Move:
+    """Enter a release that sleeps, to write down what was seen, and let it sleep on if nothing follows from it."""
+    run, journal, seen = watch.run, watch.desk.journal, watch.desk.journal.state.observed
+    entered = resume(run.release, run.environment, run.actor, patience_seconds=0, known=journal)
+    with beating(journal.store, run.release, entered.attempt):
+        if journal.state.observed != seen or journal.state.concluded:
+            return Move(act=Act.END, reason="somebody else has carried it on")  # what was read here is counted there
+        watch.desk = Desk(entered, journal)
+        shifted(watch.desk, watch.step)  # a plane that has lost its wish is told again
+        move, _ = watch.look(now)
+        if move.act is Act.WAIT:
+            asleep(watch.desk, move)
+    return move
 
 
 def fruitless(entries: Sequence[Entry]) -> int:

@@ -22,16 +22,19 @@ from headgate.walk import Move, may_take_traffic
 
 def remaining(run: Run) -> tuple[Step, ...]:
     """The steps that are still ahead, the one under way first."""
-    desk = Desk(run)
+    return ahead(Desk(run))
+
+
+def ahead(desk: Desk) -> tuple[Step, ...]:
+    """The same for whoever has the release open in front of them."""
     return tuple(step for step in walk_of(desk) if step.name not in desk.journal.state.passed)
 
 
-def consent(run: Run) -> Move:
+def consent(desk: Desk) -> Move:
     """Whether the candidate may run and take traffic, as far as people are concerned."""
-    desk = Desk(run)
     compiled, now = desk.compiled, utc_now()
     settle(desk.journal)
-    move = may_take_traffic(run.plan, desk.journal.state, first=compiled.stable is None, now=now)
+    move = may_take_traffic(desk.run.plan, desk.journal.state, first=compiled.stable is None, now=now)
     return await_approver(desk, move, "traffic", now)
 
 
@@ -57,8 +60,12 @@ def walk_of(desk: Desk) -> tuple[Step, ...]:
 
 def shift(run: Run, step: Step) -> Began:
     """Make the step's topology what callers get. Repeating it states the same wish again."""
-    desk = Desk(run)
-    state = desk.journal.refresh()
+    return shifted(Desk(run), step)
+
+
+def shifted(desk: Desk, step: Step) -> Began:
+    """The same for whoever has the release open in front of them."""
+    run, state = desk.run, desk.journal.refresh()
     if not state.observed:  # what was logged before this release is not read
         opened = Observed(
             step=step.name,

@@ -37,12 +37,13 @@ def nobody_listens(*_: object) -> None:
 
 def await_turn(run: Run) -> Move:
     """Wait until the environment is ours: whoever queued first is next."""
-    return patiently(run, lambda: turn(run))
-
-
-def turn(run: Run) -> Move:
-    """Whether the environment is ours by now; it is claimed as soon as it may be."""
     desk = Desk(run)
+    return patiently(run, lambda: turn(desk))
+
+
+def turn(desk: Desk) -> Move:
+    """Whether the environment is ours by now; it is claimed as soon as it may be."""
+    run = desk.run
     if ended := stopped(desk.journal.refresh()):
         return ended  # it leaves the queue when it has ended: until then, that is where a sweep finds it
     clear_unwritten(desk.serving)
@@ -57,7 +58,8 @@ def turn(run: Run) -> Move:
 
 def await_consent(run: Run) -> Move:
     """Wait until the candidate may take traffic, or a person has said no."""
-    return patiently(run, lambda: consent(run))
+    desk = Desk(run)
+    return patiently(run, lambda: consent(desk))
 
 
 def patiently(run: Run, look: Callable[[], Move]) -> Move:
@@ -80,7 +82,7 @@ def bake(run: Run, step: Step, heard: Heard = nobody_listens, held: Held = nobod
     answer, time = None, PlaneTime(Desk(run).plane, run.model)
     while True:
         try:
-            watch = watch or Watch(run, step)
+            watch = watch or Watch(Desk(run), step)
             move, verdict = watch.look(time.now())
         except Unavailable as error:
             if clock.elapsed() - last_heard > OUTAGE_SECONDS or not patient(run, began):
@@ -100,7 +102,12 @@ def bake(run: Run, step: Step, heard: Heard = nobody_listens, held: Held = nobod
 
 def sleep(run: Run, move: Move) -> Slept:
     """Record that no process holds the release from here on, and until when."""
+    return asleep(Desk(run), move)
+
+
+def asleep(desk: Desk, move: Move) -> Slept:
+    """The same for whoever has the release open in front of them."""
     latest = utc_now() + LONGEST_SLEEP
     fact = Slept(until=min(move.until or latest, latest), why=move.reason)
-    Desk(run).journal.record(fact)
+    desk.journal.record(fact)
     return fact

@@ -46,7 +46,7 @@ PLANE_SECONDS = 5
 class Watch:
     """One step under observation; it goes on where the ledger's last evidence ends."""
 
-    run: Run
+    desk: Desk
     step: Step
     evidence: Evidence = field(init=False)
     unsaved: Evidence = field(default_factory=Evidence)
@@ -78,10 +78,10 @@ class Watch:
         self.blocks, self.judge = Blocks(question.shares), Judge.begin(question)
         self._fold(self.evidence)
 
-    @cached_property
-    def desk(self) -> Desk:
-        """The handles of this release."""
-        return Desk(self.run)
+    @property
+    def run(self) -> Run:
+        """Whose step it is."""
+        return self.desk.run
 
     def look(self, now: datetime) -> tuple[Move, Verdict]:
         """Read, judge, save when it is time, and say what follows; `now` is the time of the plane.

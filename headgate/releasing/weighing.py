@@ -19,7 +19,7 @@ from headgate.lifecycle import FACT, Approved, Declined, Intent, Outcome, Releas
 from headgate.plan import Approval
 from headgate.policies import policy_of
 from headgate.policy import Policy
-from headgate.serving import Alarmed
+from headgate.serving import ALARMS, Alarmed
 from headgate.signatures import verify
 from headgate.stores import ObjectStore
 
@@ -136,14 +136,26 @@ def alarm(
         reason: what is wrong.
         actor: who found it.
     """
+    return sound(EnvironmentJournal(store, environment, model, actor), release, reason)
+
+
+def sound(place: EnvironmentJournal, release: str, reason: str) -> bool:
+    """The same to whoever has the environment's ledger open: what was read of it is not read again."""
     fact = Alarmed(release=release, reason=reason)
-    journal = EnvironmentJournal(store, environment, model, actor)
     try:
-        if fact.model_dump(mode="json") not in (entry.fact for entry in journal.whole()):
-            journal.note(fact)
+        if not heard_of(place, fact):
+            place.note(fact)
     except Corrupt:
         return False
     return True
+
+
+def heard_of(place: EnvironmentJournal, fact: Alarmed) -> bool:
+    """Whether an environment was told this before. Only where more was told than is remembered, all of it is read."""
+    told = place.refresh().alarmed
+    if fact in told or len(told) < ALARMS:
+        return fact in told
+    return fact.model_dump(mode="json") in (entry.fact for entry in place.whole())
 
 
 def judged(heard: Heard, policy: Policy, at: datetime) -> Weight:
