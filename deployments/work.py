@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +29,8 @@ def work(*, pool: str = NAME, name: str = "") -> NoReturn:
     # without `--limit`: a worker of this line that has one dies when a run that has just ended is due again
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
     command += ["--name", name] if name else []
+    # a worker leaves by an interrupt that it sends itself, and what a script starts with `&` ignores interrupts
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execve(sys.executable, command, surroundings())  # noqa: S606 -- there is no shell to be wanted
 
 

@@ -174,3 +174,13 @@ def test_the_same_by_python_m(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "deployments register" in done.stderr
+
+
+def test_a_worker_that_a_script_began_leaves_at_the_first_word(tmp_path: Path, prefect_address: str) -> None:
+    """What a shell starts with `&` ignores interrupts, and a worker leaves by one that it sends itself."""
+    log = tmp_path / "worker.log"
+    command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-m", "headgate", "work"]
+    with place_in(tmp_path, prefect_address) as place, running(command, place.surroundings(), tmp_path, log) as process:
+        wait_for(lambda: "started!" in log.read_text(), 120, log.read_text)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
