@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from headgate.environment import Environment
+from headgate.errors import Unavailable
 from headgate.planes.local.control import START_DELAYS, Control
 from headgate.planes.local.demand import Health, Seen, lacking, may_serve, ports_of, servers_of, surplus
-from headgate.planes.local.layout import Instance, Layout
+from headgate.planes.local.layout import Instance, Layout, write_record
 from headgate.planes.local.servers import Ended, Server
 from headgate.planes.wishes import Wish, in_force, newest
 from headgate.topology import Topology, Variant
+from headgate.values import Value
 
 A, B = (f"sha256:{letter * 64}" for letter in "ab")
 LETTERS = {"R": Health.READY, "U": Health.UNWELL, "S": Health.STARTING, "L": Health.LEAVING}
@@ -103,19 +105,37 @@ def test_a_storm_of_deaths_is_started_ever_more_rarely(tmp_path: Path) -> None:
     assert control.attempts["m", A].next_start == second
 
 
-def test_what_could_not_be_written_down_is_written_down_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("record", ["wishes", "serving"])
+def test_what_could_not_be_written_down_is_written_down_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
     """A full disk, then a killed supervisor: whoever takes over must not give callers the revision before."""
-    layout = Layout(Environment(home=str(tmp_path), store=f"file://{tmp_path}/store")).make()
-    control = Control(Environment(home=str(tmp_path), store=f"file://{tmp_path}/store"), layout)
+    environment = Environment(home=str(tmp_path), store=f"file://{tmp_path}/store")
+    layout = Layout(environment).make()
+    control = Control(environment, layout)
     monkeypatch.setattr(control, "seen", lambda: running(a="R"))
-    control.wishes = {"m": Wish(revision=2, topology=of(A))}
+    control.inform({"m": Wish(revision=1, topology=of(A))})
+    control.advance({"m": of(A)})
+    new = Wish(revision=2, topology=of(A, candidate=Variant(bundle=B)))
+    told = []
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(path: Path, written: Value) -> None:
+        if path == getattr(layout, record):
+            raise Unavailable("No space left on device", "make room")
+        write_record(path, written)
+
+    def give() -> None:
+        control.wish("m", new)
+        control.advance({"m": new.topology})
+        told.append(control.to_tell())
 
     with monkeypatch.context() as disk:
         disk.setattr("headgate.planes.local.control.write_record", full)
-        with pytest.raises(OSError, match="No space"):
-            control.advance({"m": of(A)})
-    control.advance({"m": of(A)})
-    assert control.remembered(layout.serving) == {"m": Wish(revision=2, topology=of(A))}
+        for _ in range(2):  # whoever asked asks again, and the second time nothing is new
+            with pytest.raises(Unavailable, match="No space"):
+                give()
+    assert told == []
+    give()
+    later = Control(environment, layout)
+    later.adopt()
+    assert later.wishes == later.serving == {"m": new}

@@ -72,6 +72,8 @@ class Control:
         self.subjects = Subjects(environment, clock)
         self.envoy = Envoy(layout, environment.port, clock)
         self.wishes: dict[str, Wish] = {}
+        self.kept: dict[str, Wish] = {}
+        """The same as last written down."""
         self.serving: dict[str, Wish] = {}
         """What callers get: the wish itself once its servers are ready, the one before until then."""
         self.noted: dict[str, Wish] = {}
@@ -89,9 +91,8 @@ class Control:
 
     def adopt(self) -> None:
         """Go on where an earlier supervisor stopped."""
-        self.wishes = self.remembered(self.layout.wishes)
-        self.serving = self.remembered(self.layout.serving)
-        self.noted = dict(self.serving)
+        self.wishes, self.serving = self.remembered(self.layout.wishes), self.remembered(self.layout.serving)
+        self.kept, self.noted = dict(self.wishes), dict(self.serving)
         self.servers.adopt()
         self.envoy.adopt()
 
@@ -106,10 +107,10 @@ class Control:
         self.informed, self.uninformed_because = True, ""
         known = ", ".join(f"{name} {wish.revision}" for name, wish in self.wishes.items())
         log.info("wishes known: %s", known or "none")
-        self.keep_wishes()
+        self.changed.set()
 
     def wish(self, model: str, asked: Wish) -> None:
-        """Hold a wish. Raises `Conflict` for an old one, `Unavailable` before the ledgers were read."""
+        """Hold a wish. Raises `Conflict` for an old one, `Unavailable` before the ledgers were read or without room."""
         if not self.informed:
             raise Unavailable(
                 f"the supervisor of {self.environment.name} can not read {self.environment.store} yet",
@@ -120,12 +121,14 @@ class Control:
         self.wishes[model] = admit(model, held, asked)
         if held != asked:
             log.info("%s: wish %d: %s", model, asked.revision, in_words(asked.topology))
-            self.keep_wishes()
+            self.changed.set()
+        self.keep_wishes()
 
     def keep_wishes(self) -> None:
-        """Write the wishes down, and turn at once."""
-        write_record(self.layout.wishes, Wishes(store=self.environment.store, models=self.wishes))
-        self.changed.set()
+        """Write the wishes down, unless they are."""
+        if self.wishes != self.kept:
+            write_record(self.layout.wishes, Wishes(store=self.environment.store, models=self.wishes))
+            self.kept = dict(self.wishes)
 
     # -- one turn
 
@@ -183,6 +186,7 @@ class Control:
             for model, held in self.serving.items():
                 if held != before.get(model):
                     log.info("%s: callers get revision %d: %s", model, held.revision, in_words(held.topology))
+        self.keep_wishes()  # first: whoever takes over goes from what callers got to what is wished
         if self.serving != self.noted:
             write_record(self.layout.serving, Wishes(store=self.environment.store, models=self.serving))
             self.noted = dict(self.serving)
