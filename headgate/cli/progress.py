@@ -67,6 +67,14 @@ class Follower(threading.Thread):
         self.checks: tuple[str, ...] | None = None
         self.live = sys.stderr.isatty()
         self.spoke_at = time.monotonic()
+        self.preparing: tuple[str, float] | None = None
+
+    def prepare(self, what: str) -> None:
+        """Say at once what is done before there is a release to follow, and go on saying it while it lasts."""
+        self.preparing = what, time.monotonic()
+        self._clear()
+        click.echo(f"          {what} ...", err=True)
+        self.spoke_at = time.monotonic()
 
     def run(self) -> None:
         """Until the flow is over; a store that does not answer for a moment is asked again."""
@@ -78,6 +86,9 @@ class Follower(threading.Thread):
                 journal = journal or self.find()
                 if journal:
                     self._show(journal, over=over)
+            if journal is None and self.preparing and not over:
+                what, since = self.preparing
+                self._say(f"{what}, {time.monotonic() - since:.0f} s")
         self._clear()
 
     def _show(self, journal: ReleaseJournal, *, over: bool) -> None:
@@ -101,7 +112,6 @@ class Follower(threading.Thread):
         return told(fact)
 
     def _say_what_is_done(self, journal: ReleaseJournal) -> None:
-        """On a terminal one line that is written over again and again; elsewhere a line when nothing else was said."""
         if self.checks is None and journal.state.compiled:
             self.checks = checks_ahead(self.store, journal.state)
         line = under_way(
@@ -110,6 +120,10 @@ class Follower(threading.Thread):
             look=last_look(self.environment, journal.release),
             seconds=(utc_now() - journal.entries[-1].at).total_seconds(),
         )
+        self._say(line)
+
+    def _say(self, line: str) -> None:
+        """On a terminal one line that is written over again and again; elsewhere a line when nothing else was said."""
         if self.live:
             self._clear()
             sys.stderr.write(line[: shutil.get_terminal_size((100, 20)).columns - 1])

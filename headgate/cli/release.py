@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,9 +26,11 @@ from headgate.lifecycle import Outcome
 from headgate.plan import Plan
 from headgate.planes.local import refuse_conflict
 from headgate.policy import Role
-from headgate.releasing import PLAIN, Ending, begin_rollback, go_back
 from headgate.stores import ObjectStore, open_store
 from headgate.strategies import refuse_unfit
+
+if TYPE_CHECKING:
+    from headgate.releasing import Ending  # it takes a quarter of the time until the first line to load
 
 STILL_OPEN = 4
 AGAIN = 15.0
@@ -83,6 +86,8 @@ def release_command(
       headgate release my-model --plan plan.toml --wait 3600 --json
       headgate release my-model@1.2.0 --environment production     # the very bytes that staging had
     """
+    if not as_json:
+        click.echo(f"checking {model} and its plan ...", err=True)
     store = permitted(environment, Role.OPERATOR, "release")
     wanted, name = candidate_named(store, model)
     plan = plan_under(environment, wanted, plan_file, strategy, settings)
@@ -162,6 +167,8 @@ def rollback_command(model: str, environment: Environment, to: str, reason: str,
         return rollback(model, environment.name, to=digest, reason=reason, environment=environment, actor=actor())
 
     def plain() -> Ending:
+        from headgate.releasing import PLAIN, begin_rollback, go_back
+
         return go_back(environment, model, digest, reason, actor=actor(), acts=PLAIN, begin_rollback=begin_rollback)
 
     return follow(run, environment, model, as_json=as_json, plain=plain)
@@ -202,7 +209,7 @@ def follow(
         follower.start()
     with leaving(wait) as left:
         try:
-            ending = with_prefect(run, plain)
+            ending = with_prefect(run, plain, quietly if as_json else follower.prepare)
         except BaseException as error:
             if left and not isinstance(error, HeadgateError):
                 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -217,10 +224,27 @@ def follow(
     return EXIT[ending.outcome]
 
 
-def with_prefect(run: Callable[[], Ending], plain: Callable[[], Ending] | None) -> Ending:
-    """Run a flow where a Prefect API answers; else do it plainly. Raises `Unavailable` when neither can be."""
-    from flows.api import answering, reach
+def quietly(_what: str) -> None:
+    """Say nothing."""
 
+
+def with_prefect(
+    run: Callable[[], Ending], plain: Callable[[], Ending] | None, prepare: Callable[[str], None] = quietly
+) -> Ending:
+    """Run a flow where a Prefect API answers; else do it plainly. Raises `Unavailable` when neither can be.
+
+    Args:
+        run: the flow.
+        plain: the same without Prefect; None where it must not be done so.
+        prepare: told what takes seconds before the flow begins.
+    """
+    prepare("loading Prefect")
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.api import answering, place, reach
+
+    named = PREFECT_API_URL.value()
+    prepare(f"asking the Prefect server at {place()}" if named else "starting Prefect's server for this run alone")
     try:
         reach()
     except Unavailable as nobody:
@@ -228,12 +252,15 @@ def with_prefect(run: Callable[[], Ending], plain: Callable[[], Ending] | None) 
             raise
         click.echo(f"{nobody.message}: it is done without Prefect", err=True)
         return plain()
+    prepare("beginning")
     with answering():
         return run()
 
 
 def standing(environment: Environment, model: str, why: str) -> Ending:
     """How the release stands that this process leaves open, if it had begun one."""
+    from headgate.releasing import Ending
+
     journal = entered_here(environment, model)
     asked = journal.state.requested if journal else None
     return Ending(

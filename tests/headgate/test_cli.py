@@ -6,14 +6,16 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headgate.cli import main
+from headgate.cli import main, progress
 from headgate.cli.asking import plan_from, set_value
 from headgate.cli.entry import COMMANDS, headgate
+from headgate.environment import Environment
 from headgate.errors import Rejected
 from headgate.plan import Policy, Strategy, Undecided
 
@@ -197,11 +199,41 @@ def test_a_taken_port_is_found_before_anything_is_begun(
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         monkeypatch.setenv("HEADGATE_PORT", str(port))
-        code, out, _ = run(capsys, command, "my-model", "--json")
-    assert code == 2
+        code, out, err = run(capsys, command, "my-model", "--json")
+    assert (code, err) == (2, "")
     assert f"port {port} is in use" in json.loads(out)["error"]
     assert "export HEADGATE_PORT=" in json.loads(out)["hint"]
     assert not [path for path in (elsewhere / ".headgate").rglob("*") if path.is_file()]
+
+
+def test_a_release_says_at_once_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, before anything that can take seconds or be refused."""
+    run(capsys, "init", "my-model")
+    code, out, err = run(capsys, "release", "my-model", "--set", "no.such=1")
+    assert (code, out) == (2, "")
+    assert err.startswith("checking my-model and its plan ...\n")
+
+
+def test_what_takes_long_before_a_release_begins_is_said_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    over, looks = threading.Event(), 0
+
+    def find() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            over.set()
+
+    follower = progress.Follower(Environment.here(), over, find)
+    follower.prepare("starting a server")
+    follower.start()
+    follower.join(30)
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.strip() == "starting a server ..."
+    assert others[0].strip().startswith("starting a server, ")
 
 
 def test_what_nobody_foresaw_is_not_taken_for_an_outcome(

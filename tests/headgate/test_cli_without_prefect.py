@@ -39,3 +39,9 @@ def test_a_rollback_goes_on_without_prefect(nobody: Callable[[], Ending], capsys
 def test_a_release_does_not(nobody: Callable[[], Ending]) -> None:
     with pytest.raises(Unavailable, match="no Prefect server answers"):
         with_prefect(nobody, None)
+
+
+def test_what_takes_seconds_is_said_before_it_is_done(nobody: Callable[[], Ending]) -> None:
+    said: list[str] = []
+    assert with_prefect(nobody, lambda: BACK, said.append) == BACK
+    assert said == ["loading Prefect", f"asking the Prefect server at {PREFECT_API_URL.value()}"]
