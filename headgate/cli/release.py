@@ -239,11 +239,9 @@ def with_prefect(
         prepare: told what takes seconds before the flow begins.
     """
     prepare("loading Prefect")
-    from prefect.settings import PREFECT_API_URL
-
     from flows.api import answering, place, reach
 
-    named = PREFECT_API_URL.value()
+    named = place().startswith("http")
     prepare(f"asking the Prefect server at {place()}" if named else "starting Prefect's server for this run alone")
     try:
         reach()
