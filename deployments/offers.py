@@ -17,6 +17,14 @@ from headgate import __version__
 NAME = "headgate"
 """Of every deployment: `release/headgate`, `rollback/headgate` and so on."""
 SWEEP_EVERY = timedelta(minutes=1)
+"""Without a limit of one sweep at a time: two do no harm, and one that never comes does.
+
+Prefect frees the place of a run whose process was killed at once only if its worker is left to say so, and otherwise
+after five minutes; and after a restart of the server never, because the server keeps the term of a place in its memory
+(`PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE`) and that it is taken in its database. A sweep that hangs would hold its
+place for as long as it lives. What piled up while no worker was there, the first sweep cancels
+(`flows.waking.drop_backlog`).
+"""
 
 
 @dataclass(frozen=True)
