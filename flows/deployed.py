@@ -28,7 +28,7 @@ from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Intent, Outcome
 from headgate.policies import policy_of
 from headgate.policy import Role, permit
-from headgate.releasing import Ending, Run, end, make_way, walk
+from headgate.releasing import Ending, Run, end, walk
 from headgate.releasing.approvals import hand_in, parted, record_form_answer
 from headgate.stores import ObjectStore, open_store
 from tasks.acts import TASKS
@@ -50,7 +50,6 @@ def release(request: ReleaseForm) -> State[None]:
         return go_on(take_over(known, where, who, request.patience_seconds))
     candidate, _ = candidate_named(permitted(where, who, "release"), on_this_machine(request.model))
     plan = plan_under(where, candidate, None, None, request.wishes())
-    make_way(plan, where, who, TASKS)
     return go_on(begin(plan, where, who, patience_seconds=request.patience_seconds))
 
 

@@ -7,7 +7,7 @@ from prefect import flow
 from headgate.environment import Environment
 from headgate.lifecycle import Intent
 from headgate.plan import Plan
-from headgate.releasing import Ending, make_way, walk
+from headgate.releasing import Ending, walk
 from tasks.acts import TASKS
 from tasks.begin import begin, take_over
 
@@ -24,7 +24,6 @@ def release(
     With `patience_seconds` it waits no longer than that in one place: then it sleeps, and returns without an outcome.
     """
     where = environment or Environment.here(plan.environment)
-    make_way(plan, where, actor, TASKS)
     return walk(begin(plan, where, actor, patience_seconds=patience_seconds), TASKS)
 
 

@@ -171,10 +171,10 @@ class EnvironmentJournal:
 
         self._append_if(free_or_ours, claim)
 
-    def queue(self, release: str) -> None:
-        """Wait behind whoever came first; to queue twice is to keep one's place."""
+    def queue(self, release: str, *, ahead: bool = False) -> None:
+        """Wait behind whoever came first, or `ahead` of all of them; to queue twice is to keep one's place."""
         if release not in self.refresh().queue:
-            self._append_if(lambda _state: None, Queued(release=release))
+            self._append_if(lambda _state: None, Queued(release=release, ahead=ahead))
 
     def leave(self, release: str) -> None:
         """Do not wait any more; who does not wait leaves nothing."""

@@ -80,7 +80,7 @@ class Overlap(StrEnum):
     QUEUE = "queue"
     """The new one waits for its turn."""
     SUPERSEDE = "supersede"
-    """The open one is aborted, traffic goes back to stable, and then the new one begins."""
+    """The open one is aborted, traffic goes back to stable, and then the new one begins, before all that wait."""
 
 
 class CanaryStep(Value):

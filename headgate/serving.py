@@ -21,10 +21,12 @@ class Claimed(Value):
 
 
 class Queued(Value):
-    """This release waits for its turn: whoever queued first is next."""
+    """This release waits for its turn: whoever queued first is next, but for one that supersedes."""
 
     kind: Literal["queued"] = "queued"
     release: str
+    ahead: bool = False
+    """It supersedes, and is next: before all who wait already."""
 
 
 class Freed(Value):
@@ -93,7 +95,7 @@ class Serving(Value):
     claim: Claimed | None = None
     """The open release and its newest attempt, if any."""
     queue: tuple[str, ...] = ()
-    """Releases that wait for their turn, first come first."""
+    """Releases that wait for their turn, the next one first."""
     revision: int = 0
     topology: Topology | None = None
     """The last wish."""
@@ -122,7 +124,9 @@ class Serving(Value):
             case Claimed():
                 return self.model_copy(update={"claim": fact, "queue": self._queue_without(fact.release)})
             case Queued():
-                return self.model_copy(update={"queue": (*self._queue_without(fact.release), fact.release)})
+                others = self._queue_without(fact.release)
+                queue = (fact.release, *others) if fact.ahead else (*others, fact.release)
+                return self.model_copy(update={"queue": queue})
             case Freed():
                 held = self.claim is not None and self.claim.release == fact.release
                 claim = None if held else self.claim

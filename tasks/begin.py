@@ -35,9 +35,9 @@ def take_over(release: str, environment: Environment, actor: str, patience_secon
 
 
 @task(**RETRY)
-def put_aside(environment: Environment, model: str, actor: str, reason: str) -> Run | None:
-    """Tell the release that is open to end, and take it over; None when there is none."""
-    return releasing.abort_open_release(environment, model, actor, reason)
+def put_aside(environment: Environment, model: str, actor: str, reason: str, release: str = "") -> Run | None:
+    """Tell the release that is open (if named: only that one) to end, and take it over; None when there is none."""
+    return releasing.abort_open_release(environment, model, actor, reason, release)
 
 
 @task(**RETRY)

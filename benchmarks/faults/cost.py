@@ -89,7 +89,7 @@ def release_flow(counts: Counter[str]) -> Callable[[Plan, Environment], Ending]:
     """The flow as shipped, but for the checks, which are looked up and not run; it counts its tasks."""
     from prefect import flow, task  # noqa: PLC0415 -- takes seconds
 
-    from headgate.releasing import make_way, walk  # noqa: PLC0415
+    from headgate.releasing import walk  # noqa: PLC0415
     from tasks.acts import TASKS  # noqa: PLC0415
     from tasks.begin import begin  # noqa: PLC0415
     from tasks.retry import RETRY  # noqa: PLC0415
@@ -112,7 +112,6 @@ def release_flow(counts: Counter[str]) -> Callable[[Plan, Environment], Ending]:
 
     @flow(name="release", flow_run_name="release {plan.model} to {plan.environment}")
     def release(plan: Plan, environment: Environment) -> Ending:
-        make_way(plan, environment, "benchmarks.faults", acts)
         return walk(first(plan, environment, "benchmarks.faults"), acts)
 
     return release

@@ -76,7 +76,6 @@ FAMILIES: Mapping[type[HeadgateError], Left] = {
 def release(environment: Environment, actor: str, order: Mapping[str, Any]) -> Left:
     """Ask for a release, as a person at the command line does, and walk."""
     plan = Plan.model_validate(order["plan"])
-    course.make_way(plan, environment, actor, course.PLAIN)
     return left(course.walk(begin(plan, environment, actor, patience_seconds=order["patience"]), course.PLAIN))
 
 

@@ -4,7 +4,7 @@ knows Prefect.
 
 from headgate.releasing.begin import begin, resume
 from headgate.releasing.conclude import carry_out, decide, over, publish
-from headgate.releasing.course import PLAIN, Acts, carry_on, end, go_back, make_way, walk
+from headgate.releasing.course import PLAIN, Acts, carry_on, end, go_back, walk
 from headgate.releasing.prepare import check, checks_of, compile_bundle, stage
 from headgate.releasing.replay import Replayed, replay
 from headgate.releasing.restore import abort_open_release, begin_rollback
@@ -39,7 +39,6 @@ __all__ = [
     "ending_of",
     "evidence_of",
     "go_back",
-    "make_way",
     "over",
     "publish",
     "remaining",

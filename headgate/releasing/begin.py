@@ -44,7 +44,7 @@ def begin(
 
     An open or queued release of the same plan and the same content is taken up where it stands. The claim comes first
     and the request after it, so that whatever is killed in between is found through the environment. Raises `Rejected`
-    for a wrong plan or model folder, `Conflict` when another release is open and the plan does not queue.
+    for a wrong plan or model folder, `Conflict` when another release is open and the plan refuses to begin then.
     """
     refuse_unfit(plan)
     if plan.environment != environment.name:
@@ -74,7 +74,7 @@ def begin(
     if journal is None:
         purpose = "" if intent is Intent.RELEASE else f"{intent}-"
         release = f"{purpose}{model}-{version}-{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        take_place(serving, release, queue=plan.overlap is Overlap.QUEUE, ahead=goes_ahead(requested))
+        take_place(serving, release, overlap=plan.overlap, ahead=goes_ahead(requested))
         journal = ReleaseJournal(store, release, actor)
         open_ledger(journal, requested)
     return enter(journal, requested, environment, patience_seconds=patience_seconds, flow_run=flow_run)
@@ -99,21 +99,24 @@ def standing(store: ObjectStore, state: Serving, requested: Requested, actor: st
 
 
 def goes_ahead(requested: Requested) -> bool:
-    """Whether it need not wait for those that queued: a rollback, and what has just ended the open release."""
-    return requested.intent is Intent.ROLLBACK or requested.plan.overlap is Overlap.SUPERSEDE
+    """Whether it need not wait for those that queued: a rollback. What supersedes queues before all of them."""
+    return requested.intent is Intent.ROLLBACK
 
 
-def take_place(serving: EnvironmentJournal, release: str, *, queue: bool, ahead: bool) -> None:
-    """Claim the environment, or wait behind others. Raises `Conflict` when the plan does not wait."""
+def take_place(serving: EnvironmentJournal, release: str, *, overlap: Overlap, ahead: bool) -> None:
+    """Claim the environment, or wait for it, as the plan says. Raises `Conflict` when the plan does not wait.
+
+    What supersedes takes the place of the next one before it ends anybody: so nobody comes in between.
+    """
     try:
         serving.claim(release, 0, ahead=ahead)
     except Conflict as conflict:
-        if not queue:
+        if overlap is Overlap.REFUSE:
             raise Conflict(
                 conflict.message,
                 f"repeat its plan to take it up, {conflict.hint}, or ask with `overlap = queue` or `supersede`",
             ) from conflict
-        serving.queue(release)
+        serving.queue(release, ahead=overlap is Overlap.SUPERSEDE)
 
 
 def clear_unwritten(serving: EnvironmentJournal) -> None:
@@ -227,23 +230,6 @@ def run_of(
         reason=requested.reason,
         patience_seconds=patience_seconds,
     )
-
-
-def in_the_way(plan: Plan, environment: Environment, actor: str) -> str:
-    """The model of which another release is open that this plan supersedes; empty when it supersedes none."""
-    store = open_store(environment.store)
-    manifest, source = asked_for(plan, store)
-    permitted(store, environment, actor, Intent.RELEASE, manifest)
-    plan = plan_under(store, environment.name, manifest, plan)
-    if plan.overlap is not Overlap.SUPERSEDE:
-        return ""
-    model = manifest.model.name
-    held = EnvironmentJournal(store, environment.name, model, actor).refresh().claim
-    if held is None:
-        return ""
-    known = ReleaseJournal(store, held.release, actor).refresh().requested
-    asked = Requested(plan=plan, source=source, model=model, version=manifest.model.version)
-    return model if known and not same_wish(known, asked) else ""
 
 
 def same_wish(one: Requested, other: Requested) -> bool:

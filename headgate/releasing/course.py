@@ -5,10 +5,13 @@ nowhere, and decides nothing that is not written down.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from headgate.environment import Environment
-from headgate.errors import Corrupt, Rejected
+from headgate.errors import Conflict, Corrupt, Rejected
+from headgate.journal import ReleaseJournal
 from headgate.lifecycle import (
     Began,
     CheckResult,
@@ -22,19 +25,27 @@ from headgate.lifecycle import (
     Staged,
 )
 from headgate.notices import deliver
-from headgate.plan import Plan
+from headgate.plan import Overlap
 from headgate.pulse import beating
 from headgate.releasing.approvals import alarm
-from headgate.releasing.begin import in_the_way, resume
+from headgate.releasing.begin import resume
 from headgate.releasing.conclude import carry_out, decide, over, publish
 from headgate.releasing.prepare import check, checks_of, compile_bundle, stage
 from headgate.releasing.restore import abort_open_release
+from headgate.releasing.restore import end as tell_to_end
 from headgate.releasing.run import Desk, Ending, Run, ending_of
 from headgate.releasing.traffic import remaining, shift, walk_of
 from headgate.releasing.waits import await_consent, await_turn, bake, sleep
 from headgate.stores import open_store
 from headgate.strategies import Step
 from headgate.walk import Act, Move
+
+
+class PutAside(Protocol):
+    """Takes over the release of a model that is open, told to end; if one is named, no other."""
+
+    def __call__(self, environment: Environment, model: str, actor: str, reason: str, release: str = "") -> Run | None:
+        """None when there is none to put aside."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,7 @@ class Acts:
     promote: Callable[[Run], Concluded]
     roll_back: Callable[[Run], Concluded]
     report: Callable[[Run], Reported]
-    put_aside: Callable[[Environment, str, str, str], Run | None]
+    put_aside: PutAside
 
 
 NOTICE_SECONDS = 10.0
@@ -84,12 +95,27 @@ PLAIN = Acts(
 """The acts as they are, without Prefect."""
 
 
-def make_way(plan: Plan, environment: Environment, actor: str, acts: Acts) -> None:
-    """End the release that is open, where the plan supersedes it: traffic is back at stable before this one begins."""
-    model = in_the_way(plan, environment, actor)
-    reason = f"superseded by {actor}'s release of {plan.model}"
-    if model and (aside := acts.put_aside(environment, model, actor, reason)):
-        end(aside, Outcome.ABORTED, reason, acts)
+def make_way(run: Run, acts: Acts) -> None:
+    """End what a release supersedes: the open one, and those that were to supersede it, too, and were asked for before.
+
+    Only while it is next: what has its turn ends nobody, nor what a later one has come before. The open one's traffic
+    is back at stable before it lets go of the environment.
+    """
+    desk = Desk(run)
+    serving = desk.serving.refresh()
+    if run.plan.overlap is not Overlap.SUPERSEDE or serving.queue[:1] != (run.release,):
+        return
+    desk.journal.refresh()
+    reason = f"superseded by {desk.journal.entries[0].actor}'s {run.release}"
+    for waiting in serving.queue[1:]:
+        journal = ReleaseJournal(desk.store, waiting, run.actor)
+        requested = journal.refresh().requested
+        if requested and requested.plan.overlap is Overlap.SUPERSEDE:
+            tell_to_end(journal, reason)  # whoever holds it, or the sweep, finds that and ends it
+    held = serving.claim.release if serving.claim else ""
+    with suppress(Conflict):  # somebody else carries it on, and finds it told to end
+        if held and (aside := acts.put_aside(run.environment, run.model, run.actor, reason, held)):
+            end(aside, Outcome.ABORTED, reason, acts)
 
 
 def walk(run: Run, acts: Acts) -> Ending:
@@ -156,6 +182,7 @@ def release(run: Run, acts: Acts) -> Found:
     """Every step in order, until one says no; not one, when it is over already."""
     if (known := acts.over(run)) and known.outcome:
         return known.outcome, known.reason
+    make_way(run, acts)
     if (turn := acts.await_turn(run)).act is not Act.PASS:
         return met(turn)
     acts.compile_bundle(run)

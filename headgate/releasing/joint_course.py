@@ -18,9 +18,8 @@ from headgate.joints import Closed, Do, Ended, Next, Part, Rested, Undone, next_
 from headgate.journal import EnvironmentJournal, ReleaseJournal, environment_ledger
 from headgate.ledger import Ledger
 from headgate.lifecycle import Intent, Outcome
-from headgate.plan import Plan
 from headgate.pulse import beating
-from headgate.releasing.begin import in_the_way, run_of
+from headgate.releasing.begin import run_of
 from headgate.releasing.course import end, walk
 from headgate.releasing.joint import PLAIN_JOINT, JointActs, JointEnding, JointRun, enter_joint, joint_ending
 from headgate.releasing.joint_journal import JointJournal, unmark
@@ -138,8 +137,6 @@ class Walking:
         asked = self._part(part)
         release = self._found(part, Intent.RELEASE)
         try:
-            if release is None:
-                self._make_way(asked.plan)
             ending = self._walked(release, lambda: self.acts.begin(asked.plan, self.run))
         except (Rejected, Conflict) as error:
             if release or self._found(part, Intent.RELEASE) or self._unwritten(part):
@@ -161,12 +158,6 @@ class Walking:
             )
         )
         return True
-
-    def _make_way(self, plan: Plan) -> None:
-        """End the open release that a part supersedes."""
-        model = in_the_way(plan, self.run.environment, self.run.actor)
-        if model:
-            self._put_aside(model, f"superseded by {self.run.actor}'s {self.run.joint}")
 
     def _put_aside(self, model: str, reason: str) -> bool:
         """End whatever release of a model is open: traffic is back at stable afterwards. False when there is none."""

@@ -17,11 +17,14 @@ from headgate.stores import ObjectStore, open_store
 from headgate.topology import Digest
 
 
-def abort_open_release(environment: Environment, model: str, actor: str, reason: str) -> Run | None:
-    """Take over the release that is open, told to end; None when there is none to put aside."""
+def abort_open_release(environment: Environment, model: str, actor: str, reason: str, release: str = "") -> Run | None:
+    """Take over the release that is open, told to end; None when there is none to put aside.
+
+    If a `release` is named, no other one is: what has taken its place by now stays.
+    """
     store = open_store(environment.store)
     held = EnvironmentJournal(store, environment.name, model, actor).refresh().claim
-    if held is None:
+    if held is None or (release and held.release != release):
         return None
     if intent_of(store, held.release, actor) is Intent.ROLLBACK:
         return None  # the same rollback goes on where it stands; another one is refused by the claim

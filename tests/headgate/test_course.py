@@ -14,7 +14,7 @@ from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Aborted, Concluded, Decided, Outcome, Passed
 from headgate.plan import Overlap, Plan, Shadow
 from headgate.pulse import last_beat
-from headgate.releasing import PLAIN, Desk, Run, begin, carry_on, make_way, walk
+from headgate.releasing import PLAIN, Desk, Run, begin, carry_on, walk
 from headgate.releasing.begin import open_ledger
 from headgate.releasing.sweep import HOPELESS, Found, sweep
 from headgate.strategies import Step
@@ -80,11 +80,10 @@ def test_what_supersedes_goes_ahead_of_the_queue(world: World) -> None:
     world.first()
     names = [asks(world, world.plan(f"{n}.0.0", **WAITS, overlap=Overlap.QUEUE)) for n in (2, 3)]
     plan = world.plan("4.0.0", **WAITS, overlap=Overlap.SUPERSEDE)
-    make_way(plan, world.environment, "bob", PLAIN)
-    run = begin(plan, world.environment, "bob")
+    mine = asks(world, plan)
     state = world.serving.state
     assert state.claim
-    assert (state.claim.release, state.queue) == (run.release, (names[1],))
+    assert (state.claim.release, state.queue) == (mine, (names[1],))
     ended = world.release(names[0]).concluded
     assert ended
     assert ended.outcome is Outcome.ABORTED
@@ -104,7 +103,7 @@ def test_who_puts_a_release_aside_gives_signs_of_life(world: World) -> None:
         return PLAIN.roll_back(run)
 
     plan = world.plan("3.0.0", **WAITS, overlap=Overlap.SUPERSEDE)
-    make_way(plan, world.environment, "bob", replace(PLAIN, roll_back=roll_back))
+    walk(begin(plan, world.environment, "bob", patience_seconds=1), replace(PLAIN, roll_back=roll_back))
     assert beats
     assert all(beats)
 

@@ -35,7 +35,7 @@ from headgate.plan import Approval, Overlap, Plan, Shadow, Strategy
 from headgate.planes import Answer, PlaneStatus
 from headgate.planes.memory import MemoryPlane
 from headgate.planes.wishes import Wish
-from headgate.releasing import PLAIN, Acts, Desk, Run, begin, begin_rollback, carry_on, make_way, walk
+from headgate.releasing import PLAIN, Acts, Desk, Run, begin, begin_rollback, carry_on, walk
 from headgate.releasing.sweep import Found, sweep
 from headgate.stores import memory
 from headgate.strategies import Step
@@ -250,7 +250,6 @@ class Lifecycle(RuleBasedStateMachine):
         )
 
         def act() -> None:
-            make_way(asked, self.environment, who, ACTS)
             walk(begin(asked, self.environment, who, patience_seconds=0), ACTS)
 
         self.play(replace(fate, stopped=threading.Event(), woken=threading.Event()), act)
