@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import httpx
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.exceptions import PrefectException
 from prefect.runtime import deployment
 from prefect.states import Completed, Failed
 
@@ -23,7 +25,7 @@ from headgate.cli.asking import plan_under
 from headgate.cli.names import DIGEST, candidate_named, model_named
 from headgate.cli.release import digest_of_target
 from headgate.environment import Environment
-from headgate.errors import Conflict, HeadgateError
+from headgate.errors import Conflict
 from headgate.journal import ReleaseJournal
 from headgate.lifecycle import Intent, Outcome
 from headgate.policies import policy_of
@@ -94,12 +96,15 @@ def approve(request: ApprovalForm) -> None:
 def sweep(request: SweepForm) -> None:
     """Look after every open release of some environments, and enter what is due."""
     if deployment_id := deployment.get_id():
-        drop_backlog(deployment_id)
-    failed: list[HeadgateError] = []
+        try:
+            drop_backlog(deployment_id)
+        except (PrefectException, httpx.HTTPError) as error:  # sweeps too many do no harm
+            get_run_logger().warning("sweeps that are late stay: %s", error)
+    failed: list[Exception] = []
     for name in request.environments:
         try:
             swept = look_after(Environment.here(name), SWEEPER, orphan_seconds=request.orphan_seconds)
-        except HeadgateError as error:  # the other environments are looked after all the same
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the other environments are looked after
             get_run_logger().error("%s: %s", name, error)
             failed.append(error)
             continue

@@ -7,8 +7,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import count
@@ -32,14 +31,14 @@ from flows.carrying import TAG, release_in
 from flows.sleeping import RESUMING, wake
 from headgate import clock
 from headgate.environment import Environment
-from headgate.errors import Conflict, Corrupt, HeadgateError, Missing, Unavailable
+from headgate.errors import Conflict, Corrupt, Missing, Unavailable
 from headgate.journal import ReleaseJournal, release_ledger
 from headgate.ledger import Ledger
 from headgate.lifecycle import Outcome, Release
 from headgate.releasing import carry_on
 from headgate.releasing.ledgers import Ledgers, Suspect
 from headgate.releasing.restore import end
-from headgate.releasing.sweep import Done, Enter, Found, Standing, sweep
+from headgate.releasing.sweep import Done, Enter, Found, Standing, message_of, sweep
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
 
@@ -130,7 +129,7 @@ def look_after(environment: Environment, actor: str, *, orphan_seconds: float) -
     """One sweep of an environment, with Prefect's runs to enter its releases."""
     ledgers = Ledgers(open_store(environment.store), environment.name, actor)
     with get_client(sync_client=True) as client:
-        take_cancellations(client, ledgers)
+        problems = take_cancellations(client, ledgers)
 
         def enter(found: Found) -> str:
             try:
@@ -140,8 +139,22 @@ def look_after(environment: Environment, actor: str, *, orphan_seconds: float) -
 
         enter_the_crashed(client, ledgers, enter)
         done = sweep(environment, actor, orphan_seconds=orphan_seconds, enter=enter, ledgers=ledgers)
-        rouse_the_ended(client, ledgers)
-        return done
+        return (*problems, *done, *rouse_the_ended(client, ledgers))
+
+
+def take_cancellations(client: SyncPrefectClient, ledgers: Ledgers) -> list[Done]:
+    """Who cancels the run of an open release in Prefect wants the release to end; record that as an abort.
+
+    Says of which releases it could not tell.
+    """
+
+    def take(suspect: Suspect) -> None:
+        run = known_run(client, suspect.journal.state.flow_run)
+        cancelled = run and run.state and run.state.type in {StateType.CANCELLED, StateType.CANCELLING}
+        if run and cancelled and not ending(suspect.journal.state):
+            end(suspect.journal, f"its run {run.name} was cancelled in Prefect, where nobody is known by name")
+
+    return each(ledgers.open(), take)
 
 
 def enter_the_crashed(client: SyncPrefectClient, ledgers: Ledgers, enter: Enter) -> None:
@@ -149,23 +162,33 @@ def enter_the_crashed(client: SyncPrefectClient, ledgers: Ledgers, enter: Enter)
 
     One that cannot be is left to the sweep, which finds it an orphan and says why.
     """
-    for suspect, state, run in with_runs(client, ledgers):
-        if not state.asleep and run.state and run.state.type in {StateType.CRASHED, StateType.FAILED}:
+
+    def try_again(suspect: Suspect) -> None:
+        run = known_run(client, suspect.journal.state.flow_run)
+        crashed = run and run.state and run.state.type in {StateType.CRASHED, StateType.FAILED}
+        if run and run.state and crashed and not suspect.journal.state.asleep:
             why = f"its run is {run.state.type.value.lower()}"
-            lost = Found(release=suspect.release, model=suspect.model, standing=Standing.ORPHANED, why=why)
-            with suppress(HeadgateError):
-                enter(lost)
+            enter(Found(release=suspect.release, model=suspect.model, standing=Standing.ORPHANED, why=why))
+
+    each(ledgers.open(), try_again)
 
 
-def with_runs(client: SyncPrefectClient, ledgers: Ledgers) -> Iterator[tuple[Suspect, Release, FlowRun]]:
-    """Every open release whose run Prefect knows; a damaged ledger is the sweep's to raise the alarm over."""
-    for suspect in ledgers.open():
+def each(suspects: Iterable[Suspect], act: Callable[[Suspect], None]) -> list[Done]:
+    """Act on every open release, its ledger read; what goes wrong with one holds up no other. Says what went wrong.
+
+    A damaged ledger is the sweep's to raise the alarm over.
+    """
+    problems = []
+    for suspect in suspects:
         try:
-            state = suspect.journal.refresh()
+            suspect.journal.refresh()
+            act(suspect)
         except Corrupt:
             continue
-        if run := known_run(client, state.flow_run):
-            yield suspect, state, run
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the others are looked at
+            what = f"its run in Prefect: {message_of(error)}"
+            problems.append(Done(release=suspect.release, model=suspect.model, what=what, problem=True))
+    return problems
 
 
 def enter_by(client: SyncPrefectClient, environment: Environment, found: Found, actor: str) -> Way:
@@ -232,27 +255,32 @@ def begin_anew(client: SyncPrefectClient, environment: Environment, release: str
         wake(client, run.id, "it failed before it entered the release", name="AwaitingRetry")
 
 
-def take_cancellations(client: SyncPrefectClient, ledgers: Ledgers) -> None:
-    """Who cancels the run of an open release in Prefect wants the release to end; record that as an abort."""
-    for suspect, state, run in with_runs(client, ledgers):
-        if not ending(state) and run.state and run.state.type in {StateType.CANCELLED, StateType.CANCELLING}:
-            end(suspect.journal, f"its run {run.name} was cancelled in Prefect, where nobody is known by name")
-
-
 def ending(release: Release) -> bool:
     """Whether a release is to end other than by going live, or has ended."""
     promoted = release.decided is not None and release.decided.outcome is Outcome.PROMOTED
     return bool(release.concluded or release.aborted or (release.decided and not promoted))
 
 
-def rouse_the_ended(client: SyncPrefectClient, ledgers: Ledgers) -> None:
-    """Have runs that still wait for releases that ended elsewhere say so."""
+def rouse_the_ended(client: SyncPrefectClient, ledgers: Ledgers) -> list[Done]:
+    """Have runs that still wait for releases that ended elsewhere say so. Says which could not be asked."""
     waiting = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended", RESUMING])))
-    for run in client.read_flow_runs(flow_run_filter=waiting):
+    try:
+        runs = client.read_flow_runs(flow_run_filter=waiting)
+    except (PrefectException, httpx.HTTPError) as error:
+        return [Done(release="", model="", what=f"runs of ended releases: {message_of(error)}", problem=True)]
+    problems = []
+    for run in runs:
         release = release_in(run.tags)
-        with suppress(Corrupt, Conflict):
+        try:
             if release and has_ended(ledgers, release):
                 wake(client, run.id, "its release has ended")
+        except (Corrupt, Conflict):
+            continue
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the others are roused
+            problems.append(
+                Done(release=release, model="", what=f"its run waits on: {message_of(error)}", problem=True)
+            )
+    return problems
 
 
 def has_ended(ledgers: Ledgers, release: str) -> bool:

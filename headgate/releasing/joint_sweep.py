@@ -50,11 +50,11 @@ def sweep_joints(
     take_up = enter or plainly(environment, actor)
     known = ledgers or Ledgers(open_store(environment.store), environment.name, actor)
     done = []
-    for joint, why in due_joints(known, orphan_seconds=orphan_seconds):
+    for due in due_joints(known, orphan_seconds=orphan_seconds):
         try:
-            done.append(SweptJoint(joint=joint, what=f"{why}: {take_up(joint)}"))
-        except HeadgateError as error:
-            done.append(SweptJoint(joint=joint, what=error.message, problem=True))
+            done.append(due if due.problem else SweptJoint(joint=due.joint, what=f"{due.what}: {take_up(due.joint)}"))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the others are carried on
+            done.append(failed(due.joint, error))
     return tuple(done)
 
 
@@ -71,22 +71,38 @@ def plainly(environment: Environment, actor: str) -> Enter:
     return enter
 
 
-def due_joints(ledgers: Ledgers, *, orphan_seconds: float) -> list[tuple[str, str]]:
-    """Open joint releases that somebody must take up now, each with why."""
+def failed(joint: str, error: Exception) -> SweptJoint:
+    """What went wrong with one; with its name, if it is none of ours."""
+    what = error.message if isinstance(error, HeadgateError) else f"{type(error).__name__}: {error}"
+    return SweptJoint(joint=joint, what=what, problem=True)
+
+
+def due_joints(ledgers: Ledgers, *, orphan_seconds: float) -> list[SweptJoint]:
+    """Open joint releases that somebody must take up now, each with why, and those that cannot be looked at."""
     store = ledgers.store
-    journals = {name: JointJournal(store, name, ledgers.actor) for name in joints_open(store, ledgers.environment)}
-    if not journals:
-        return []
-    awake = {name: signs(store, journal) for name, journal in journals.items() if journal.refresh().rested is None}
+    journals: dict[str, JointJournal] = {}
+    awake: dict[str, tuple[str, int]] = {}
+    found: list[SweptJoint] = []
+    for name in joints_open(store, ledgers.environment):
+        journal = JointJournal(store, name, ledgers.actor)
+        try:
+            if journal.refresh().rested is None:
+                awake[name] = signs(store, journal)
+            journals[name] = journal
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the others are looked at
+            found.append(failed(name, error))
     if awake:
         clock.sleep(orphan_seconds)
-    found = []
     for name, journal in journals.items():
-        if name in awake:
-            why = f"no sign of life for {orphan_seconds:g} s" if signs(store, journal) == awake[name] else ""
+        try:
+            if name in awake:
+                why = f"no sign of life for {orphan_seconds:g} s" if signs(store, journal) == awake[name] else ""
+            else:
+                why = why_now(ledgers, journal.state)
+        except Exception as error:  # noqa: BLE001 -- as above
+            found.append(failed(name, error))
         else:
-            why = why_now(ledgers, journal.state)
-        found += [(name, why)] if why else []
+            found += [SweptJoint(joint=name, what=why)] if why else []
     return found
 
 

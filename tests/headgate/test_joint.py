@@ -518,3 +518,17 @@ def test_it_always_ends_with_all_or_none(outcomes: list[Outcome], later: bool) -
 def test_nothing_by_that_name(world: World) -> None:
     with pytest.raises(Missing, match="no joint release nothing"):
         carry_on_joint("nothing", world.environment, "ada", patience_seconds=0)
+
+
+def test_a_damaged_joint_release_holds_up_no_other(world: World) -> None:
+    """D-14: a sweep tells of it, and carries the other one on."""
+    broken = world.ask(world.plan("a", **WAITS), world.plan("b"), patience=1)
+    other = world.ask(world.plan("c", **WAITS), world.plan("b", "3.0.0"), patience=1)
+    store = open_store(world.environment.store)
+    (key, *_) = (key for key in store.list("joints/") if broken.joint in key)
+    store.delete(key)
+    store.create(key, b"{}")
+    clock.sleep(7200)
+    done = {one.joint: one for one in sweep_joints(world.environment, "sweep", orphan_seconds=5)}
+    assert done[broken.joint].problem
+    assert (done[other.joint].problem, done[other.joint].what.split(":")[0]) == (False, "it has rested long enough")
