@@ -5,6 +5,7 @@ It is asked many times a day: what only some answers need is loaded when an answ
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -12,12 +13,14 @@ import click
 from headgate.cli.common import environment_option, json_option, permitted, say, short, table
 from headgate.cli.doing import checks_ahead, last_look, under_way
 from headgate.environment import Environment
-from headgate.errors import Unavailable
+from headgate.errors import Corrupt, Unavailable
 from headgate.history import models_in
-from headgate.journal import EnvironmentJournal, ReleaseJournal, utc_now
+from headgate.journal import EnvironmentJournal, ReleaseJournal, release_ledger, utc_now
+from headgate.ledger import Ledger
 from headgate.planes import open_plane
 from headgate.policies import policy_of
 from headgate.policy import Role
+from headgate.serving import Serving
 from headgate.stores import ObjectStore
 
 SILENCE_SECONDS = 150
@@ -67,6 +70,7 @@ def model_status(store: ObjectStore, environment: Environment, model: str) -> di
         "topology": state.topology.model_dump(mode="json") if state.topology else None,
         "open": state.claim.release if state.claim else None,
         "quarantined": state.quarantined,
+        "probation": probation_of(store, state),
         "progress": None,
         "doing": "",
     }
@@ -87,6 +91,24 @@ def model_status(store: ObjectStore, environment: Environment, model: str) -> di
         silence = f"; nothing was recorded for {silent:.0f} s: if no flow runs it, release it again to go on"
         document["doing"] = doing + (silence if doing and silent > SILENCE_SECONDS else "")
     return document
+
+
+def probation_of(store: ObjectStore, state: Serving) -> dict[str, str] | None:
+    """Which release serves on probation, and until when; None when nothing does, or its ledger cannot be read."""
+    if state.because not in state.promoted:
+        return None
+    journal = ReleaseJournal(store, state.because, "status")
+    try:
+        last = Ledger(store, release_ledger(journal.release)).last()
+        if last is None or last.fact["kind"] == "released":
+            return None
+        from headgate.releasing.run import probation_end
+
+        journal.refresh()
+    except Corrupt:  # the sweep raises the alarm over it
+        return None
+    until = probation_end(journal)
+    return {"release": journal.release, "until": until.isoformat()} if until else None
 
 
 def status_text(document: dict[str, Any]) -> str:
@@ -114,6 +136,9 @@ def status_text(document: dict[str, Any]) -> str:
         lines.append(
             f"  address  {plane['address']}" + ("" if plane["converged"] else f"  (converging: {plane['message']})")
         )
+    if probation := document["probation"]:
+        until = datetime.fromisoformat(probation["until"])
+        lines.append(f"  release  {probation['release']} is on probation until {until:%Y-%m-%d %H:%M:%S} UTC")
     if document["open"]:
         lines.append(f"  release  {document['open']} is open")
     if document["doing"]:
