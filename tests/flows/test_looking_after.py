@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
 
+from flows.asking import SweepForm
+from flows.deployed import sweep
 from flows.waking import look_after
 from headgate import clock
+from headgate.environment import Environment
 from headgate.journal import ReleaseJournal
 from headgate.plan import Overlap
 from headgate.releasing import PLAIN, begin, walk
+from headgate.releasing.sweep import Done
 from tests.headgate.test_sweep import NOW, WAITS, World
 
 
@@ -45,3 +50,19 @@ def test_a_run_that_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
     ended = ReleaseJournal(world.store, names[1], "test").refresh().aborted
     assert ended
     assert "cancelled in Prefect" in ended.reason
+
+
+def test_an_environment_that_cannot_be_looked_after_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails at its end, so that somebody looks."""
+    seen = []
+
+    def look(environment: Environment, actor: str, *, orphan_seconds: float) -> tuple[Done, ...]:
+        seen.append(environment.name)
+        if environment.name == "staging":
+            raise KeyError("unheard of")
+        return ()
+
+    monkeypatch.setattr("flows.deployed.look_after", look)
+    with pytest.raises(KeyError, match="unheard of"):
+        sweep(SweepForm(environments=["staging", "production"]))
+    assert seen == ["staging", "production"]
