@@ -66,10 +66,10 @@ def rollback(request: RollbackForm) -> State[None]:
     model_named(store, where, request.model)
     to = digest_of_target(store, request.model, request.to) if request.to else ""
     why = f"rolled back by {who}: {request.reason}"
-    if aside := before or put_aside(where, request.model, who, why):
+    if not to and (aside := before or put_aside(where, request.model, who, why)):
         carry(aside.release)  # entered again, this run must not take what it has ended for what served before
         ending = end(aside, Outcome.ABORTED, why, TASKS)
-        if not to and ending.outcome is not Outcome.PROMOTED:
+        if ending.outcome is not Outcome.PROMOTED:
             return Completed(name="Restored", message=f"the open release was ended: {ending.reason}")
     return go_on(begin_rollback(where, request.model, to, who, request.reason))
 

@@ -96,26 +96,37 @@ PLAIN = Acts(
 
 
 def make_way(run: Run, acts: Acts) -> None:
-    """End what a release supersedes: the open one, and those that were to supersede it, too, and were asked for before.
+    """End the open release for one that supersedes it, or for a rollback. Only while that is next.
 
-    Only while it is next: what has its turn ends nobody, nor what a later one has come before. The open one's traffic
-    is back at stable before it lets go of the environment.
+    What supersedes also ends those that were to do so, and were asked for before; a rollback leaves all that queue.
+    The open one's traffic is back at stable before it lets go of the environment.
     """
     desk = Desk(run)
     serving = desk.serving.refresh()
     if run.plan.overlap is not Overlap.SUPERSEDE or serving.queue[:1] != (run.release,):
         return
-    desk.journal.refresh()
-    reason = f"superseded by {desk.journal.entries[0].actor}'s {run.release}"
+    reason = told(run) if run.intent is Intent.ROLLBACK else f"superseded by {asked_by(desk)}'s {run.release}"
     for waiting in serving.queue[1:]:
         journal = ReleaseJournal(desk.store, waiting, run.actor)
         requested = journal.refresh().requested
-        if requested and requested.plan.overlap is Overlap.SUPERSEDE:
+        if requested and requested.plan.overlap is Overlap.SUPERSEDE and requested.intent is run.intent:
             tell_to_end(journal, reason)  # whoever holds it, or the sweep, finds that and ends it
     held = serving.claim.release if serving.claim else ""
     with suppress(Conflict):  # somebody else carries it on, and finds it told to end
         if held and (aside := acts.put_aside(run.environment, run.model, run.actor, reason, held)):
             end(aside, Outcome.ABORTED, reason, acts)
+
+
+def asked_by(desk: Desk) -> str:
+    """Who asked for the release; whoever carries it on may be a sweep."""
+    desk.journal.refresh()
+    return desk.journal.entries[0].actor
+
+
+def told(run: Run) -> str:
+    """Why a stored bundle serves again."""
+    verb = "adopted" if run.intent is Intent.ADOPTION else "rolled back"
+    return f"{verb} by {asked_by(Desk(run))}: {run.reason or 'no reason given'}"
 
 
 def walk(run: Run, acts: Acts) -> Ending:
@@ -151,11 +162,11 @@ def go_back(
     acts: Acts,
     begin_rollback: Callable[[Environment, str, str, str, str], Run],
 ) -> Ending:
-    """End the open release, if there is one; without `to` that is all, unless it had been promoted. Then go back."""
+    """Go back to `to`; without it, to before the open release, which is all unless it had been promoted."""
     why = f"rolled back by {actor}: {reason or 'no reason given'}"
-    if aside := acts.put_aside(environment, model, actor, why):
+    if not to and (aside := acts.put_aside(environment, model, actor, why)):
         ended = end(aside, Outcome.ABORTED, why, acts)
-        if not to and ended.outcome is not Outcome.PROMOTED:
+        if ended.outcome is not Outcome.PROMOTED:
             return ended
     return walk(begin_rollback(environment, model, to, actor, reason), acts)
 
@@ -205,12 +216,12 @@ def restored(run: Run, acts: Acts) -> Found:
     """A stored bundle, without checks and gates: staged, probed, and made stable."""
     if (known := acts.over(run)) and known.outcome:
         return known.outcome, known.reason
+    make_way(run, acts)
     if (turn := acts.await_turn(run)).act is not Act.PASS:
         return met(turn)
     acts.compile_bundle(run)
     acts.stage(run)
-    verb = "adopted" if run.intent is Intent.ADOPTION else "rolled back"
-    return Outcome.RESTORED, f"{verb} by {run.actor}: {run.reason or 'no reason given'}"
+    return Outcome.RESTORED, told(run)
 
 
 CONTENTS: dict[Intent, Callable[[Run, Acts], Found]] = {

@@ -9,7 +9,7 @@ from headgate.environment import Environment
 from headgate.errors import Missing, Rejected
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.lifecycle import Aborted, Intent, Outcome, Overruled, Release
-from headgate.plan import Plan
+from headgate.plan import Overlap, Plan
 from headgate.releasing.begin import begin, resume
 from headgate.releasing.run import Run
 from headgate.serving import Seen, Wished
@@ -64,6 +64,8 @@ def begin_rollback(
 ) -> Run:
     """Claim the environment for going back to `to`: a digest, a version, or empty for what served before.
 
+    While another release is open this one is next, before all that queue, and its walk ends the open one.
+
     With `joint` it goes back because another part of that joint release failed, and nothing is quarantined for it.
     Raises `Rejected` for a bundle that failed here, `Missing` when there is nothing to go back to.
     """
@@ -91,6 +93,7 @@ def begin_rollback(
         environment=environment.name,
         replicas=serving.topology.stable.replicas,
         probation_seconds=0,
+        overlap=Overlap.SUPERSEDE,
         accept_pickle=True,  # it was accepted when it was released
     )
     return begin(

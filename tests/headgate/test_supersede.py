@@ -10,7 +10,7 @@ import pytest
 from headgate import clock
 from headgate.lifecycle import Outcome, Reported
 from headgate.plan import Overlap, Plan
-from headgate.releasing import PLAIN, Desk, Run, begin, begin_rollback, carry_on, end, walk
+from headgate.releasing import PLAIN, Desk, Run, begin, begin_rollback, carry_on, end, go_back, walk
 from headgate.releasing.waits import turn
 from headgate.walk import Act
 from tests.headgate.test_sweep import WAITS, World, world
@@ -143,6 +143,39 @@ def test_a_rollback_is_waited_for(world: World) -> None:
     clock.sleep(60)
     world.sweep()
     assert holder(world) == mine.release
+
+
+def test_a_rollback_that_ends_the_open_release_is_next(world: World) -> None:
+    """D-21: not what has queued meanwhile, whoever looks first; what waits goes on waiting."""
+    world.first()
+    opened, queued = (slept(world, "2.0.0", Overlap.QUEUE), asked(world, "3.0.0", Overlap.QUEUE))
+    moves = []
+
+    def report(run: Run) -> Reported:
+        done = PLAIN.report(run)
+        moves.append(turn(Desk(queued)).act)
+        return done
+
+    acts = replace(PLAIN, report=report)
+    ending = go_back(
+        world.environment, "tiny", "1.0.0", "it is wrong", actor="bob", acts=acts, begin_rollback=begin_rollback
+    )
+    assert ending.outcome is Outcome.RESTORED
+    assert moves == [Act.WAIT, Act.PASS], "after the open one, and after the rollback"
+    assert ended(world, opened) == (Outcome.ABORTED, "rolled back by bob: it is wrong")
+
+
+def test_a_rollback_that_waits_is_not_ended_by_what_supersedes(world: World) -> None:
+    """It comes after it, and ends it: the last word is that of whoever goes back."""
+    world.first()
+    opened = slept(world, "2.0.0", Overlap.REFUSE)
+    back = begin_rollback(world.environment, "tiny", "1.0.0", "bob", "it is wrong")
+    mine = slept(world, "3.0.0", Overlap.SUPERSEDE)
+    assert (holder(world), world.serving.state.queue) == (mine.release, (back.release,))
+    assert ended(world, opened)[0] is Outcome.ABORTED
+    world.sweep()
+    assert ended(world, back)[0] is Outcome.RESTORED
+    assert ended(world, mine) == (Outcome.ABORTED, "rolled back by bob: it is wrong")
 
 
 def test_a_plan_that_is_repeated_supersedes_nobody(world: World) -> None:
