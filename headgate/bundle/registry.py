@@ -78,6 +78,15 @@ def register(store: ObjectStore, bundle: Bundle) -> None:
         )
 
 
+def other_contents(model: str, version: str, source: str, *, given: str, made: str) -> Rejected:
+    """What to say when a folder, or a bundle, has other bytes (`made`) than its version stands for (`given`)."""
+    first, now = (digest.removeprefix("sha256:")[:12] for digest in (given, made))
+    return Rejected(
+        f"{model} {version} was released already, as {first}, and {source} has other contents by now ({now})",
+        "raise `version` in its headgate.toml and release that: a version keeps the contents it had first",
+    )
+
+
 def registered(store: ObjectStore, model: str, version: str) -> str:
     """Digest of a registered version. Raises `Missing` when there is none."""
     key = version_key(model, version)

@@ -14,11 +14,10 @@ from headgate.build import (
     source_digest,
     tagged_commit,
 )
-from headgate.bundle import attest, describe, provenance, push, registered, told_in
-from headgate.cli.common import short
+from headgate.bundle import attest, describe, other_contents, provenance, push, registered, told_in
 from headgate.cli.names import candidate_named
 from headgate.errors import Missing, Rejected
-from headgate.manifest import About, read_manifest
+from headgate.manifest import read_manifest
 from headgate.stores import ObjectStore
 from headgate.topology import Digest
 from headgate.values import Value
@@ -89,7 +88,7 @@ def built(store: ObjectStore, folder: Path, tag: str, *, accept_pickle: bool) ->
         bundle = compile_folder(folder, into=layout, accept_pickle=accept_pickle)
         origin = told_in(layout)
         if given and given != bundle.digest:
-            raise other_contents(folder, about, given, bundle.digest)
+            raise other_contents(about.name, about.version, str(folder), given=given, made=bundle.digest)
         if tag:
             refuse_other_commit(folder, tag, commit, origin)
             refuse_moved(store, bundle.digest, tag, commit)
@@ -112,16 +111,7 @@ def refuse_other_contents(store: ObjectStore, folder: Path, *, accept_pickle: bo
     with tempfile.TemporaryDirectory(prefix="headgate-") as private:
         made = compile_folder(folder, into=Path(private) / "layout", accept_pickle=accept_pickle).digest
     if made != given:
-        raise other_contents(folder, about, given, made)
-
-
-def other_contents(folder: Path, about: About, given: Digest, made: Digest) -> Rejected:
-    """What to say when a folder makes other bytes than its version stands for."""
-    return Rejected(
-        f"{about.name} {about.version} was released already, as {short(given)}, and {folder} has changed since "
-        f"(it makes {short(made)} now)",
-        f"raise `version` in {folder / 'headgate.toml'} and release that: a version keeps the contents it had first",
-    )
+        raise other_contents(about.name, about.version, str(folder), given=given, made=made)
 
 
 def version_of(store: ObjectStore, model: str, version: str) -> Digest | None:

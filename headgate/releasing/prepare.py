@@ -8,7 +8,7 @@ from pathlib import Path
 from headgate import clock
 from headgate.agreement import column_differences
 from headgate.build import compile_folder, reproducible, source_digest
-from headgate.bundle import best_known, describe, push, register, versions
+from headgate.bundle import best_known, describe, other_contents, push, register, versions
 from headgate.checks import planned
 from headgate.checks import run as run_check
 from headgate.errors import Rejected, Unavailable
@@ -44,10 +44,7 @@ def compile_bundle(run: Run) -> Compiled:
             bundle = push(layout, desk.store)
     known = versions(desk.store, run.model).get(run.version, bundle.digest)
     if known != bundle.digest:
-        raise Rejected(
-            f"{run.model} {run.version} is already {known}, and this folder makes {bundle.digest}",
-            "a version never changes: raise `version` in headgate.toml",
-        )
+        raise other_contents(run.model, run.version, run.plan.model, given=known, made=bundle.digest)
     serving = desk.serving.refresh()
     if bundle.digest in serving.quarantined:
         raise Rejected(

@@ -148,7 +148,7 @@ def test_a_version_never_changes(folders: Folders, environment: Environment) -> 
     """C-01: other bytes under a released version are refused, and the environment is free again."""
     first(folders, environment)
     (folders.root / "1.0.0" / "model.py").write_text(MODEL + "# other bytes\n")
-    with pytest.raises(Rejected, match=r"1\.0\.0 is already"):
+    with pytest.raises(Rejected, match=r"1\.0\.0 was released already"):
         release(ask(str(folders.root / "1.0.0")), environment, "ada")
     assert serving(environment).state.claim is None
 
