@@ -22,7 +22,17 @@ from benchmarks.faults.checker import check
 from benchmarks.faults.faults import Choice, Fault
 from benchmarks.faults.figures import GO_ON_SECONDS
 from benchmarks.faults.models import MODEL, STRATEGIES, bundle, plan, settings
-from benchmarks.faults.plain import GOOD, PUT_ASIDE, RATE, Result, in_lanes, keep, open_releases, store_server
+from benchmarks.faults.plain import (
+    GOOD,
+    OVERTAKEN,
+    PUT_ASIDE,
+    RATE,
+    Result,
+    in_lanes,
+    keep,
+    open_releases,
+    store_server,
+)
 from benchmarks.faults.prefect_side import PrefectSide, prefect_side
 from benchmarks.faults.proxy import Write, passing
 from benchmarks.faults.scene import Scene, calling, scene
@@ -77,7 +87,11 @@ class PrefectHands:
     def name_of(self, peer: int, actor: str) -> str:
         """A name for the process behind a connection."""
         for connection in psutil.net_connections("tcp4"):
-            if connection.laddr and connection.laddr.port == peer and connection.pid and connection.pid != os.getpid():
+            here = connection.laddr and connection.laddr.port == peer
+            there = (
+                connection.raddr and connection.raddr.port == self.scene.proxy.port
+            )  # others may have that port, too
+            if here and there and connection.pid and connection.pid != os.getpid():
                 return f"process {connection.pid}"
         return actor
 
@@ -151,10 +165,13 @@ class Lane:
             ended = self.wait(digest)
         self.striking.trial = None
         superseded = overlap is Overlap.SUPERSEDE and trial.met[Fault.TWO_RELEASES] > 0
+        first = ""
         for write in list(self.there.proxy.seen)[since:]:
             if write.kind == "requested":
                 mine = write.fact["plan"]["model"] == digest
-                self.there.expected[write.release] = PUT_ASIDE if mine and superseded else GOOD
+                right = OVERTAKEN if mine and first == other else PUT_ASIDE if mine and superseded else GOOD
+                first = first or write.fact["plan"]["model"]
+                self.there.expected[write.release] = right
         count, seconds = trial.faults, time.monotonic() - began
         self.say(f"{strategy}: {count} faults, {seconds:.0f} s{'' if ended else ' DID NOT END'}")
         return ended

@@ -40,6 +40,8 @@ OUTAGE_SECONDS = (0.5, 3.0)
 GOOD = frozenset({Outcome.PROMOTED})
 PUT_ASIDE = frozenset({Outcome.PROMOTED, Outcome.ABORTED})
 """Of a good candidate that another release may have superseded."""
+OVERTAKEN = PUT_ASIDE | {Outcome.TURNED_BACK}
+"""Of one before which a later version was asked for: what goes live then is above it."""
 BAD = frozenset({Outcome.ROLLED_BACK, Outcome.TURNED_BACK, Outcome.ABORTED})
 
 

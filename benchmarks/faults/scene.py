@@ -35,8 +35,9 @@ from headgate.planes.local.envoy import free_port
 from headgate.planes.local.processes import Identity, alive
 from headgate.stores import open_store
 
-HOME_MB = 96
-"""Size of the disk under `HEADGATE_HOME`, where one of its own can be had: small, so that it can be filled."""
+HOME_MB = 384
+"""Size of the disk under `HEADGATE_HOME`, where one of its own can be had: it can be filled, and holds the logs of an
+hour."""
 GLANCE_SECONDS = 0.1
 LOGIN = {"AWS_ACCESS_KEY_ID": "faults", "AWS_SECRET_ACCESS_KEY": "faults-secret", "AWS_REGION": "us-east-1"}
 QUIET = {"AWS_EC2_METADATA_DISABLED": "true"}

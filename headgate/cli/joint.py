@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ import click
 from headgate.bundle import Bundle, describe
 from headgate.cli.asking import demands_of, document_from, plan_options
 from headgate.cli.common import actor, environment_option, json_option, permitted, quiet_prefect, say
+from headgate.cli.leaving import leave_behind, leaving
 from headgate.cli.names import candidate_named
 from headgate.cli.progress import Follower, entered_here
-from headgate.cli.release import EXIT, leaving
+from headgate.cli.release import EXIT
 from headgate.cli.storing import stored
 from headgate.environment import Environment
-from headgate.errors import HeadgateError, Rejected
+from headgate.errors import Rejected
 from headgate.journal import ReleaseJournal
 from headgate.plan import Plan
 from headgate.planes.local import refuse_conflict
@@ -87,9 +87,12 @@ def joint_command(
     refuse_conflict(environment)
     plans = [plan_of(store, environment, document) for document in documents]
     quiet_prefect()
-    ending = followed(plans, environment, reason or said, wait=wait, quietly=as_json)
-    say(ending.model_dump(mode="json"), told(ending), as_json=as_json)
-    return EXIT[ending.outcome]
+
+    def tell(ending: JointEnding) -> int:
+        say(ending.model_dump(mode="json"), told(ending), as_json=as_json)
+        return EXIT[ending.outcome]
+
+    return tell(followed(plans, environment, reason or said, wait=wait, quietly=as_json, tell=tell))
 
 
 def wanted(what: Sequence[str], shared: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
@@ -124,9 +127,15 @@ def plan_of(store: ObjectStore, environment: Environment, document: dict[str, An
 
 
 def followed(
-    plans: list[Plan], environment: Environment, reason: str, *, wait: float | None, quietly: bool
+    plans: list[Plan],
+    environment: Environment,
+    reason: str,
+    *,
+    wait: float | None,
+    quietly: bool,
+    tell: Callable[[JointEnding], object],
 ) -> JointEnding:
-    """Run the flow in this process, and show how far each part is."""
+    """Run the flow in this process, and show how far each part is; `tell` how it stands where there is no returning."""
     from flows.api import answering, reach
     from flows.joint import joint
 
@@ -134,16 +143,19 @@ def followed(
     shown = PartsFollower(environment, [describe(open_store(environment.store), plan.model) for plan in plans], over)
     if not quietly:
         shown.start()
-    with leaving(wait) as left:
+    with leaving(wait, lambda why: tell(standing(environment, why))) as left:
         try:
             reach()
+            left.with_own_server()
             with answering():
                 return joint(plans, environment.name, reason=reason, environment=environment, actor=actor())
         except BaseException as error:
-            if not left or isinstance(error, HeadgateError):
+            if not left.ends(error):
                 raise
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            return standing(environment, left[0])
+            ending = standing(environment, left.why)
+            if left.lost:
+                leave_behind(lambda: tell(ending))
+            return ending
         finally:
             over.set()
             if not quietly:

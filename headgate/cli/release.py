@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 from headgate.cli.asking import plan_options, plan_under
 from headgate.cli.common import actor, environment_option, json_option, permitted, quiet_prefect, say
+from headgate.cli.leaving import STILL_OPEN, Left, leave_behind, leaving
 from headgate.cli.names import bundle_named, candidate_named, model_named, version_named
 from headgate.cli.plan import doubt
 from headgate.cli.progress import Follower, entered_here
 from headgate.cli.storing import refuse_other_contents, stored
 from headgate.environment import Environment
-from headgate.errors import HeadgateError, Rejected, Unavailable
+from headgate.errors import Rejected, Unavailable
 from headgate.journal import EnvironmentJournal
 from headgate.lifecycle import Outcome
 from headgate.plan import Plan
@@ -32,9 +30,6 @@ from headgate.strategies import refuse_unfit
 if TYPE_CHECKING:
     from headgate.releasing import Ending  # it takes a quarter of the time until the first line to load
 
-STILL_OPEN = 4
-AGAIN = 15.0
-"""Seconds after which a `Leave` that was swallowed on its way, in a callback say, is raised once more."""
 EXIT = {
     Outcome.PROMOTED: 0,
     Outcome.RESTORED: 0,
@@ -43,10 +38,6 @@ EXIT = {
     Outcome.ABORTED: 1,
     None: STILL_OPEN,
 }
-
-
-class Leave(BaseException):
-    """This process shall leave its release open; not an Exception, so that no retry swallows it."""
 
 
 @click.command("release")
@@ -207,21 +198,25 @@ def follow(
     follower = Follower(environment, done, lambda: entered_here(environment, model))
     if not as_json:
         follower.start()
-    with leaving(wait) as left:
+
+    def tell(ending: Ending) -> int:
+        say(ending.model_dump(mode="json"), told(ending, environment), as_json=as_json)
+        return EXIT[ending.outcome]
+
+    with leaving(wait, lambda why: tell(standing(environment, model, why))) as left:
         try:
-            ending = with_prefect(run, plain, quietly if as_json else follower.prepare)
+            ending = with_prefect(run, plain, left, quietly if as_json else follower.prepare)
         except BaseException as error:
-            if left and not isinstance(error, HeadgateError):
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                ending = standing(environment, model, left[0])
-            else:
+            if not left.ends(error):
                 raise
+            ending = standing(environment, model, left.why)
         finally:
             done.set()
             if not as_json:
                 follower.join(timeout=5)
-    say(ending.model_dump(mode="json"), told(ending, environment), as_json=as_json)
-    return EXIT[ending.outcome]
+    if left.lost:
+        leave_behind(lambda: tell(ending))
+    return tell(ending)
 
 
 def quietly(_what: str) -> None:
@@ -229,13 +224,17 @@ def quietly(_what: str) -> None:
 
 
 def with_prefect(
-    run: Callable[[], Ending], plain: Callable[[], Ending] | None, prepare: Callable[[str], None] = quietly
+    run: Callable[[], Ending],
+    plain: Callable[[], Ending] | None,
+    left: Left,
+    prepare: Callable[[str], None] = quietly,
 ) -> Ending:
     """Run a flow where a Prefect API answers; else do it plainly. Raises `Unavailable` when neither can be.
 
     Args:
         run: the flow.
         plain: the same without Prefect; None where it must not be done so.
+        left: told when the flow has lost its server.
         prepare: told what takes seconds before the flow begins.
     """
     prepare("loading Prefect")
@@ -251,6 +250,7 @@ def with_prefect(
         click.echo(f"{nobody.message}: it is done without Prefect", err=True)
         return plain()
     prepare("beginning")
+    left.with_own_server()
     with answering():
         return run()
 
@@ -290,33 +290,3 @@ def told(ending: Ending, environment: Environment) -> str:
     if ending.release:
         lines.append(f"  release  {ending.release}")
     return "\n".join(lines)
-
-
-@contextmanager
-def leaving(seconds: float | None) -> Iterator[list[str]]:
-    """Raise `Leave` in the main thread after that long, at Ctrl-C, and at SIGTERM; yields why, once it happened.
-
-    Whatever library is interrupted may turn `Leave` into an error of its own, so the reason is kept aside; or may lose
-    it, so it is raised again.
-    """
-    why: list[str] = []
-    said = {
-        signal.SIGALRM: f"left after {seconds or 0:g} s",
-        signal.SIGINT: "stopped by Ctrl-C",
-        signal.SIGTERM: "stopped",
-    }
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        why.append(said[signal.Signals(number)])
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
-        raise Leave
-
-    before = {number: signal.signal(number, leave) for number in said}
-    if seconds is not None:
-        signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
-    try:
-        yield why
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)

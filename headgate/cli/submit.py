@@ -14,9 +14,10 @@ import click
 
 from headgate.cli.asking import document_from, plan_from, plan_options, settings_of
 from headgate.cli.common import actor, environment_option, json_option, say
+from headgate.cli.leaving import leaving
 from headgate.cli.orders import FlowRun, PrefectServer, prefect_server, trouble_of
 from headgate.cli.progress import Follower
-from headgate.cli.release import EXIT, leaving
+from headgate.cli.release import EXIT
 from headgate.cli.release import told as told_end
 from headgate.cli.storing import Stored, stored
 from headgate.environment import Environment
@@ -202,9 +203,9 @@ def followed(server: PrefectServer, asked: Asked, environment: Environment, *, w
         try:
             return watch.until_it_ends()
         except BaseException:
-            if not left:
+            if not left.why:
                 raise
-            return watch.standing(left[0])
+            return watch.standing(left.why)
         finally:
             done.set()
             if not as_json:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 
 import pytest
 
-from headgate.cli import release
-from headgate.cli.release import Leave, leaving
+from headgate.cli import leaving as module
+from headgate.cli.leaving import Leave, leaving
+from headgate.errors import HeadgateError, Rejected, Unavailable
 
 
 def deaf_once() -> list[str]:
@@ -18,9 +21,37 @@ def deaf_once() -> list[str]:
             time.sleep(5)
         with contextlib.suppress(Leave):
             time.sleep(5)
-    return why
+    return why.reasons
 
 
 def test_a_leave_that_is_swallowed_on_its_way_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release, "AGAIN", 0.05)
+    monkeypatch.setattr(module, "AGAIN", 0.05)
     assert deaf_once() == ["left after 0.01 s"] * 2
+
+
+DEAF = """
+import contextlib, time
+from headgate.cli import leaving
+
+leaving.AGAIN = 0.05
+with leaving.leaving(0.05, lambda why: print("still open:", why)):
+    while True:
+        with contextlib.suppress(leaving.Leave):
+            time.sleep(600)
+"""
+
+
+def test_what_holds_on_for_good_is_left_behind() -> None:
+    """Prefect's engine tells a server that is gone how a run ended, for minutes."""
+    done = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (4, "still open: left after 0.05 s\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"), [(Unavailable("its server is gone", "wait"), True), (Rejected("wrong", "mend it"), False)]
+)
+def test_what_an_error_means_to_whom_shall_leave(error: HeadgateError, ends: bool) -> None:
+    with leaving(None) as left:
+        assert not left.ends(error)
+        left.reasons.append("stopped")
+        assert left.ends(error) is ends
