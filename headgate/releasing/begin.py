@@ -111,12 +111,16 @@ def take_place(serving: EnvironmentJournal, release: str, *, overlap: Overlap, a
     try:
         serving.claim(release, 0, ahead=ahead)
     except Conflict as conflict:
-        if overlap is Overlap.REFUSE:
-            raise Conflict(
-                conflict.message,
-                f"repeat its plan to take it up, {conflict.hint}, or ask with `overlap = queue` or `supersede`",
-            ) from conflict
-        serving.queue(release, ahead=overlap is Overlap.SUPERSEDE)
+        match overlap:
+            case Overlap.QUEUE:
+                serving.queue(release)
+            case Overlap.SUPERSEDE:
+                serving.queue(release, ahead=True)
+            case Overlap.REFUSE:
+                raise Conflict(
+                    conflict.message,
+                    f"repeat its plan to take it up, {conflict.hint}, or ask with `overlap = queue` or `supersede`",
+                ) from conflict
 
 
 def clear_unwritten(serving: EnvironmentJournal) -> None:
