@@ -17,11 +17,12 @@ import httpx
 import pytest
 
 from headgate.environment import Environment
+from headgate.errors import Unavailable
 from headgate.evidence.histogram import upper_end
 from headgate.gateway import Served
 from headgate.planes.local import processes
 from headgate.planes.local.envoy import Envoy, free_port
-from headgate.planes.local.layout import Layout
+from headgate.planes.local.layout import Gateway, Layout, read_record
 from headgate.telemetry import look
 from headgate.topology import Topology, Variant
 from tests.headgate.environments import statuses, wait_for
@@ -411,3 +412,38 @@ def test_a_large_log_is_set_aside_under_the_next_number(
         wait_for(path.exists, within=5)
         aside = path.with_name(f"access-{number}.jsonl")
         assert Counter(json.loads(line)["model"] for line in aside.read_text().splitlines())["rotate"] == 3
+
+
+def test_a_killed_gateway_needs_no_room_on_the_disk_to_come_back(
+    tmp_path: Path, good: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C-45: on its old doors and with its old files; who it is now is written down when there is room again."""
+    environment = Environment(home=str(tmp_path), store="memory:full", port=free_port())
+    layout = Layout(environment).make()
+    envoy = Envoy(layout, environment.port)
+    envoy.start()
+    gate = Gate(envoy)
+    try:
+        gate.serve("full", {A: (good.port,)})
+        before = envoy.record
+        assert before
+        processes.kill_session(before.process)
+        assert processes.ends(before.process, within=5)
+
+        def full(*_: object, **__: object) -> None:
+            raise Unavailable("No space left on device", "make room")
+
+        with monkeypatch.context() as disk:
+            disk.setattr("headgate.files.whole_file", full)
+            wait_for(envoy.keep_running, within=5)
+            assert not envoy.keep_running()
+            asyncio.run(gate.publish())
+            assert statuses(gate.ask("full", 20)) == {200: 20}
+        assert read_record(layout.gateway_record, Gateway) == before
+        assert envoy.record
+        assert envoy.record.doors == before.doors
+        assert not envoy.keep_running()
+        assert read_record(layout.gateway_record, Gateway) == envoy.record
+    finally:
+        assert envoy.record
+        processes.stop(envoy.record.process, patience=2)

@@ -49,6 +49,8 @@ class Envoy:
     port: int
     clock: Callable[[], float] = time.monotonic
     record: Gateway | None = None
+    noted: Gateway | None = None
+    """The record as it is written down."""
     deaths: int = 0  # in a row, each soon after its start
     next_start: float = 0.0
     misses: int = 0
@@ -57,7 +59,7 @@ class Envoy:
 
     def adopt(self) -> None:
         """Take over a gateway that an earlier supervisor left running, or end one that has no record."""
-        self.record = read_record(self.layout.gateway_record, Gateway)
+        self.record = self.noted = read_record(self.layout.gateway_record, Gateway)
         if self.record and processes.alive(self.record.process) and self.record.doors.traffic == self.port:
             log.info("adopted the gateway, pid %d", self.record.process.pid)
             return
@@ -69,6 +71,7 @@ class Envoy:
     def keep_running(self) -> bool:
         """Start the gateway when none runs; True when this call did."""
         if self.record and processes.alive(self.record.process):
+            self.note()
             return False
         now = self.clock()
         if self.record:
@@ -79,10 +82,10 @@ class Envoy:
         if now < self.next_start:
             return False
         self.start()
-        return True
+        return self.record is not None
 
     def start(self) -> None:
-        """Start Envoy on the files that are there."""
+        """Start Envoy on the files that are there; with those of the one before it needs no room on the disk."""
         if not port_is_free(self.port):
             known, self.message = self.message, f"port {self.port} is in use"
             self.next_start = self.clock() + PORT_SECONDS
@@ -92,14 +95,30 @@ class Envoy:
         if not (self.layout.gateway / ROUTES_FILE).exists():
             put_clusters(self.layout.gateway, {})
             put_routes(self.layout.gateway, routes_of(()))
-        doors = Doors(traffic=self.port, probe=free_port(), admin=free_port())
+        doors = self.doors()
         argv = envoy_command(put_bootstrap(self.layout.gateway, doors))
         argv += ["--log-path", str(self.layout.gateway_log)]
         output = self.layout.gateway / "envoy.out"
         identity = processes.start(argv, log=output, folder=self.layout.gateway)
         self.record, self.misses, self.message = Gateway(process=identity, doors=doors), 0, ""
-        write_record(self.layout.gateway_record, self.record)
         log.info("started the gateway, pid %d, on port %d", identity.pid, self.port)
+        self.note()
+
+    def doors(self) -> Doors:
+        """Where the next gateway listens: where the one before did, if it can."""
+        if self.noted and self.noted.doors.traffic == self.port:
+            kept = self.noted.doors
+            if port_is_free(kept.probe) and port_is_free(kept.admin):
+                return kept
+        return Doors(traffic=self.port, probe=free_port(), admin=free_port())
+
+    def note(self) -> None:
+        """Write down which process the gateway is. Without room that waits: callers are answered meanwhile."""
+        if self.record == self.noted or self.record is None:
+            return
+        with contextlib.suppress(Unavailable):
+            write_record(self.layout.gateway_record, self.record)
+            self.noted = self.record
 
     def last_words(self) -> str:
         """What the gateway said before it ended."""
