@@ -227,6 +227,7 @@ def test_a_store_that_lets_two_writers_win_is_refused(undisturbed: Place) -> Non
     made = undisturbed.folder / "models" / "1.0.0"
     with serving(always(200)) as endpoint:
         forgetful = {"HEADGATE_STORE": "s3://bucket/x", "AWS_ENDPOINT_URL_S3": endpoint, **LOGIN}
+        forgetful["HEADGATE_PORT"] = str(free_port())
         asked = undisturbed.headgate("release", str(made), "-e", "staging", "--json", **forgetful)
     assert asked.returncode in {2, 3}, asked
     clear(asked, asked.returncode, "s3://bucket")
