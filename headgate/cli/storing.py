@@ -16,7 +16,7 @@ from headgate.build import (
 )
 from headgate.bundle import attest, describe, other_contents, provenance, push, registered, told_in
 from headgate.cli.names import candidate_named
-from headgate.errors import Missing, Rejected
+from headgate.errors import Corrupt, Missing, Rejected
 from headgate.manifest import read_manifest
 from headgate.stores import ObjectStore
 from headgate.topology import Digest
@@ -105,7 +105,10 @@ def refuse_other_contents(store: ObjectStore, folder: Path, *, accept_pickle: bo
     Nothing is stored. It is compiled only when its version was released, and from other sources: rarely to an end.
     """
     about = read_manifest(folder).model
-    given = version_of(store, about.name, about.version)
+    try:
+        given = version_of(store, about.name, about.version)
+    except Corrupt:  # told by the release itself, once it has seen whether the store can be trusted at all
+        return
     if given is None or comes_from(store, given, source_digest(folder), ""):
         return
     with tempfile.TemporaryDirectory(prefix="headgate-") as private:
