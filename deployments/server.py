@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from prefect.settings import PREFECT_API_URL
 
-from flows.api import answering
+from flows.api import answering, reach
 from headgate.errors import Rejected
 
 START = "`prefect server start` runs one; then `export PREFECT_API_URL=http://127.0.0.1:4200/api`"
@@ -19,5 +19,6 @@ def a_server() -> Iterator[str]:
     address = PREFECT_API_URL.value()
     if not address:
         raise Rejected("no Prefect server is named", START)
+    reach()
     with answering():
         yield str(address)
