@@ -17,7 +17,7 @@ from headgate.gates import Verdict
 from headgate.journal import ReleaseJournal, utc_now
 from headgate.lifecycle import Aborted, Outcome
 from headgate.plan import CanaryStep, Plan, Shadow
-from headgate.releasing import Run, Watch
+from headgate.releasing import Desk, Run, Watch
 from headgate.stores import open_store
 from headgate.strategies import Step
 from headgate.telemetry.access import AccessLine
@@ -90,7 +90,7 @@ def release(there: Place, bundle: Digest, callers: Callers, log: AccessLog, *, m
 
 def watched(run: Run, step: Step, callers: Callers, *, most_requests: int) -> tuple[Move, tuple[float, ...]]:
     """Look once a second until the release says what follows; the move, and the seconds between looks."""
-    watch = Watch(run, step)
+    watch = Watch(Desk(run), step)
     journal = ReleaseJournal(open_store(run.environment.store), run.release, ACTOR)
     began = looked = time.monotonic()
     gaps: list[float] = []

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 
 def free_port() -> int:
@@ -87,7 +88,10 @@ class Quiet(BaseHTTPRequestHandler):
         return True  # `body` answers it
 
 
-def for_every_method(handler: type[Quiet], answer: Callable[[Quiet], None]) -> type[Quiet]:
+Q = TypeVar("Q", bound=Quiet)
+
+
+def for_every_method(handler: type[Q], answer: Callable[[Q], None]) -> type[Q]:
     for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
         setattr(handler, f"do_{method}", answer)
     return handler
