@@ -80,7 +80,11 @@ def own_server() -> psutil.Process | None:
     """The server that Prefect has started for this process."""
     import psutil  # every command would wait for it, and hardly one needs it
 
-    return next((child for child in psutil.Process().children() if OWN_SERVER in child.cmdline()), None)
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it may end while it is looked at
+            if OWN_SERVER in child.cmdline():
+                return child
+    return None
 
 
 def no_words(_why: str) -> None:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from headgate.cli import leaving as module
 from headgate.cli.leaving import Leave, leaving
 from headgate.errors import HeadgateError, Rejected, Unavailable
+from tests.headgate.environments import wait_for
 
 
 def deaf_once() -> list[str]:
@@ -55,3 +57,25 @@ def test_what_an_error_means_to_whom_shall_leave(error: HeadgateError, ends: boo
         assert not left.ends(error)
         left.reasons.append("stopped")
         assert left.ends(error) is ends
+
+
+def test_its_own_server_is_found_among_children_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whoever runs is told to leave when it ends."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    with subprocess.Popen([*sleeper, module.OWN_SERVER]) as server:
+        try:
+            wait_for(lambda: psutil.Process(gone.pid).status() == psutil.STATUS_ZOMBIE, within=10)
+            found = module.own_server()
+            assert found
+            assert found.pid == server.pid
+            with leaving(None) as left, contextlib.suppress(Leave):
+                left.with_own_server()
+                server.kill()
+                time.sleep(30)
+            assert (left.lost, "has ended" in left.why) == (True, True)
+        finally:
+            server.kill()
+            gone.wait()
+    assert module.own_server() is None
