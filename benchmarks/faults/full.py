@@ -165,12 +165,12 @@ class Lane:
             ended = self.wait(digest)
         self.striking.trial = None
         superseded = overlap is Overlap.SUPERSEDE and trial.met[Fault.TWO_RELEASES] > 0
-        first = ""
+        asked = set[str]()
         for write in list(self.there.proxy.seen)[since:]:
             if write.kind == "requested":
                 mine = write.fact["plan"]["model"] == digest
-                right = OVERTAKEN if mine and first == other else PUT_ASIDE if mine and superseded else GOOD
-                first = first or write.fact["plan"]["model"]
+                right = OVERTAKEN if mine and other in asked else PUT_ASIDE if mine and superseded else GOOD
+                asked.add(write.fact["plan"]["model"])
                 self.there.expected[write.release] = right
         count, seconds = trial.faults, time.monotonic() - began
         self.say(f"{strategy}: {count} faults, {seconds:.0f} s{'' if ended else ' DID NOT END'}")
