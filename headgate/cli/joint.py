@@ -133,7 +133,7 @@ def followed(
     *,
     wait: float | None,
     quietly: bool,
-    tell: Callable[[JointEnding], object],
+    tell: Callable[[JointEnding], int],
 ) -> JointEnding:
     """Run the flow in this process, and show how far each part is; `tell` how it stands where there is no returning."""
     from flows.api import answering, reach

@@ -87,17 +87,18 @@ def own_server() -> psutil.Process | None:
     return None
 
 
-def no_words(_why: str) -> None:
+def no_words(_why: str) -> int:
     """Say nothing more."""
+    return STILL_OPEN
 
 
 @contextmanager
-def leaving(seconds: float | None, last_words: Callable[[str], object] = no_words) -> Iterator[Left]:
+def leaving(seconds: float | None, last_words: Callable[[str], int] = no_words) -> Iterator[Left]:
     """Raise `Leave` in the main thread after that long, at Ctrl-C, and at SIGTERM; yields why, once it happened.
 
     Whatever library is interrupted may turn `Leave` into an error of its own, so the reason is kept aside; or may lose
     it, so it is raised again; or may wait minutes for a server that is gone, so in the end `last_words` are said, and
-    the process leaves with `STILL_OPEN`.
+    the process leaves with the exit code that they return.
     """
     left = Left()
     said = {
@@ -125,12 +126,15 @@ def leaving(seconds: float | None, last_words: Callable[[str], object] = no_word
             signal.signal(number, handler)
 
 
-def leave_behind(last_words: Callable[[], object]) -> None:
-    """End this process, and the server that Prefect started for it, without unwinding anything."""
+def leave_behind(last_words: Callable[[], int]) -> None:
+    """End this process, and the server that Prefect started for it, without unwinding anything; its code is returned
+    by `last_words`, or is `STILL_OPEN` when they fail.
+    """
+    code = STILL_OPEN
     try:
-        last_words()
+        code = last_words()
         sys.stdout.flush()
         if server := own_server():
             server.terminate()
     finally:
-        os._exit(STILL_OPEN)
+        os._exit(code)

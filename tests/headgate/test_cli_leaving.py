@@ -36,7 +36,7 @@ import contextlib, time
 from headgate.cli import leaving
 
 leaving.AGAIN = 0.05
-with leaving.leaving(0.05, lambda why: print("still open:", why)):
+with leaving.leaving(0.05, lambda why: print("still open:", why) or 4):
     while True:
         with contextlib.suppress(leaving.Leave):
             time.sleep(600)
@@ -47,6 +47,14 @@ def test_what_holds_on_for_good_is_left_behind() -> None:
     """Prefect's engine tells a server that is gone how a run ended, for minutes."""
     done = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (4, "still open: left after 0.05 s\n")
+
+
+@pytest.mark.parametrize(("words", "code"), [("lambda: 0", 0), ("lambda: 1 / 0", 4)])
+def test_who_leaves_all_behind_keeps_the_code_of_how_it_ended(words: str, code: int) -> None:
+    """A release that was promoted just before its server ended is not told as open."""
+    program = f"from headgate.cli.leaving import leave_behind; leave_behind({words})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert done.returncode == code
 
 
 @pytest.mark.parametrize(
