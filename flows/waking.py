@@ -31,14 +31,14 @@ from flows.carrying import TAG, release_in
 from flows.sleeping import RESUMING, wake
 from headgate import clock
 from headgate.environment import Environment
-from headgate.errors import Conflict, Corrupt, Missing, Unavailable
+from headgate.errors import Conflict, Corrupt, Missing, Unavailable, message_of
 from headgate.journal import ReleaseJournal, release_ledger
 from headgate.ledger import Ledger
 from headgate.lifecycle import Outcome, Release
 from headgate.releasing import carry_on
 from headgate.releasing.ledgers import Ledgers, Suspect
 from headgate.releasing.restore import end
-from headgate.releasing.sweep import Done, Enter, Found, Standing, message_of, sweep
+from headgate.releasing.sweep import Done, Enter, Found, Standing, sweep
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
 

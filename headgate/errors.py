@@ -50,3 +50,8 @@ class ModelFailed(Rejected):
 
 class Corrupt(HeadgateError):
     """Stored bytes disagree with their digest. Stop before writing anything."""
+
+
+def message_of(error: Exception) -> str:
+    """What went wrong; with its name, if it is none of ours."""
+    return error.message if isinstance(error, HeadgateError) else f"{type(error).__name__}: {error}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from headgate import clock
 from headgate.environment import Environment
-from headgate.errors import Conflict, HeadgateError
+from headgate.errors import Conflict, message_of
 from headgate.joints import Joint
 from headgate.pulse import last_beat
 from headgate.releasing.joint_course import carry_on_joint
@@ -72,9 +72,8 @@ def plainly(environment: Environment, actor: str) -> Enter:
 
 
 def failed(joint: str, error: Exception) -> SweptJoint:
-    """What went wrong with one; with its name, if it is none of ours."""
-    what = error.message if isinstance(error, HeadgateError) else f"{type(error).__name__}: {error}"
-    return SweptJoint(joint=joint, what=what, problem=True)
+    """What went wrong with one."""
+    return SweptJoint(joint=joint, what=message_of(error), problem=True)
 
 
 def due_joints(ledgers: Ledgers, *, orphan_seconds: float) -> list[SweptJoint]:

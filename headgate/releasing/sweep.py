@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from headgate import clock
 from headgate.environment import Environment
-from headgate.errors import Conflict, HeadgateError
+from headgate.errors import Conflict, HeadgateError, message_of
 from headgate.journal import ReleaseJournal, utc_now
 from headgate.ledger import Entry
 from headgate.lifecycle import Release
@@ -157,11 +157,6 @@ def attend(environment: Environment, ledgers: Ledgers, found: Found, enter: Ente
     except Exception as error:  # noqa: BLE001 -- whatever it is, the others are carried on
         return Done(release=found.release, model=found.model, what=message_of(error), problem=True)
     return Done(release=found.release, model=found.model, what=what) if what else None
-
-
-def message_of(error: Exception) -> str:
-    """What went wrong; with its name, if it is none of ours."""
-    return error.message if isinstance(error, HeadgateError) else f"{type(error).__name__}: {error}"
 
 
 def act_on(environment: Environment, ledgers: Ledgers, found: Found, enter: Enter) -> str:
