@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -70,6 +72,8 @@ def test_what_an_error_means_to_whom_shall_leave(error: HeadgateError, ends: boo
 def test_its_own_server_is_found_among_children_that_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """And whoever runs is told to leave when it ends."""
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    # Tests of flows that ran before in this process may have left a real one running.
+    monkeypatch.setattr(module, "OWN_SERVER", "a server of this test")
     sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
     gone = subprocess.Popen([sys.executable, "-c", ""])
     with subprocess.Popen([*sleeper, module.OWN_SERVER]) as server:
@@ -87,3 +91,24 @@ def test_its_own_server_is_found_among_children_that_have_ended(monkeypatch: pyt
             server.kill()
             gone.wait()
     assert module.own_server() is None
+
+
+FLOW = """
+from prefect import flow
+from headgate.cli.leaving import own_server
+
+@flow
+def empty():
+    print("its own server:", own_server() is not None)
+
+empty()
+"""
+
+
+def test_the_server_that_prefect_starts_is_known_by_its_command_line(tmp_path: Path) -> None:
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    surroundings |= {"PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    done = subprocess.run(
+        [sys.executable, "-c", FLOW], capture_output=True, text=True, timeout=200, check=False, env=surroundings
+    )
+    assert "its own server: True" in done.stdout, done.stderr
