@@ -216,10 +216,10 @@ def missing(expected: dict[str, str], used: dict[str, str]) -> list[str]:
 
 
 def read_resources(path: Path) -> list[Document]:
-    """The resources of a discovery file; none when there is no file."""
+    """The resources of a discovery file; none when there is no file, or only what a power cut left of it."""
     try:
         found: list[Document] = json.loads(path.read_bytes())["resources"]
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return []
     return found
 

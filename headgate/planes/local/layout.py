@@ -109,9 +109,11 @@ def write_record(path: Path, record: Value) -> None:
 
 
 def read_record(path: Path, kind: type[T]) -> T | None:
-    """The record at `path`, or None when there is none. Raises `Rejected` for one that this version does not know."""
+    """The record at `path`; None when there is none, or only the torn rest that a power cut leaves: the store and what
+    runs say the same. Raises `Rejected` for one that this version does not know.
+    """
     try:
-        body = path.read_bytes()
-    except FileNotFoundError:
+        document = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
-    return kind.parse(json.loads(body), where=str(path))
+    return kind.parse(document, where=str(path))

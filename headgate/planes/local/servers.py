@@ -80,7 +80,8 @@ class Servers:
         """Take over every server that an earlier supervisor left running, without touching it."""
         found = self.running_now()
         for path in self.layout.servers.glob("*.json"):
-            record, identity = read_record(path, Instance), found.pop(path.stem, None)
+            record = read_record(path, Instance)
+            identity = found.pop(path.stem, None) if record else None
             if record is None or identity is None:
                 log.info("server %s is gone", path.stem)
                 self.forget(path.stem)
