@@ -31,8 +31,19 @@ BOUND_SECONDS = 900
 
 
 def main() -> int:
-    """Run the demo; 0 when every release ended as told and no caller got an error."""
+    """Run the demo; 0 when every release ended as told and no caller got an error, 130 when it was stopped."""
     options = arguments()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a cancelled job, a closed terminal: end what was started, too
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return demo(options)
+    except KeyboardInterrupt:
+        say("stopped; nothing of it is left running")
+        return 130
+
+
+def demo(options: argparse.Namespace) -> int:
+    """Start everything, release one version after the other, and stop everything."""
     home = ROOT / ".headgate" / "demo"
     headgate = [sys.executable, "-m", "headgate"]
     environment = surroundings(home)

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from headgate.environment import Environment
@@ -35,9 +35,9 @@ def interpreter(lock: str, environment: Environment) -> Path:
     folder = environment.interpreters / name
     if not complete(folder):
         environment.interpreters.mkdir(parents=True, exist_ok=True)
-        with locked(folder.with_suffix(".lock")):
+        with locked(folder.with_suffix(".lock")) as held:
             if not complete(folder):
-                make(folder, lock)
+                make(folder, lock, held)
     return folder / "bin" / "python"
 
 
@@ -46,27 +46,38 @@ def complete(folder: Path) -> bool:
     return (folder / "complete").exists() and (folder / "bin" / "python").exists()
 
 
-def make(folder: Path, lock: str) -> None:
-    """Build the environment aside, and move it into place as a whole; what a killed process left is swept first."""
+def make(folder: Path, lock: str, held: int) -> None:
+    """Build the environment aside, and move it into place as a whole; what a killed process left is swept first.
+
+    `held` is the descriptor of its lock, which uv holds as well: it goes on writing when this process is killed.
+    """
     aside = folder.with_suffix(".partial")
     for left in (aside, folder):
         shutil.rmtree(left, ignore_errors=True)
-    run_uv("venv", "--quiet", "--no-project", "--relocatable", "--python", sys.executable, str(aside))
+    run_uv("venv", "--quiet", "--no-project", "--relocatable", "--python", sys.executable, str(aside), pass_fds=[held])
     if lock.strip():
         pins = aside / "lock.txt"
         pins.write_text(lock, encoding="utf-8")
         # Compiled now, since a worker writes no bytecode and would compile all it imports at every start.
-        run_uv("pip", "sync", "--quiet", "--compile-bytecode", "--python", str(aside / "bin" / "python"), str(pins))
+        words = ("--quiet", "--compile-bytecode", "--python", str(aside / "bin" / "python"), str(pins))
+        run_uv("pip", "sync", *words, pass_fds=[held])
+    os.sync()  # uv forces nothing to the disk: after a power cut this would be called complete with empty files in it
     (aside / "complete").touch()
     aside.rename(folder)
 
 
-def run_uv(*words: str) -> None:
+def run_uv(*words: str, pass_fds: Sequence[int] = ()) -> None:
     """Run uv to its end. Raises `Unavailable` or `Rejected` with its last lines."""
     command = [uv_program(), *words, *(uv_arguments(os.environ) if words[0] == "pip" else ())]
     try:
         done = subprocess.run(
-            command, env=uv_environment(os.environ), capture_output=True, text=True, timeout=LONGEST, check=False
+            command,
+            env=uv_environment(os.environ),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+            pass_fds=pass_fds,
         )
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"uv did not finish within {LONGEST} s", "is the package index slow? try again") from error
@@ -80,8 +91,8 @@ def run_uv(*words: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system takes back when this process dies."""
+def locked(path: Path) -> Iterator[int]:
+    """Hold a lock that the system takes back when all who have its descriptor have died; yields that."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()

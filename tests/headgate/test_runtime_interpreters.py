@@ -13,7 +13,9 @@ import pytest
 
 from headgate.environment import Environment
 from headgate.errors import Rejected, Unavailable
+from headgate.packages import uv_program
 from headgate.runtime.interpreters import interpreter
+from tests.headgate.environments import wait_for
 
 MAKE = """
 import sys
@@ -53,6 +55,21 @@ def test_many_at_once_make_one(environment: Environment) -> None:
     assert len(folders) == 1
 
 
+def test_it_is_on_the_disk_before_it_is_called_complete(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut would leave one that looks whole, and each server with that lock would die of it."""
+    seen: list[tuple[bool, bool]] = []
+
+    def look() -> None:
+        folder = next(environment.interpreters.glob("*.partial"))
+        seen.append(((folder / "bin" / "python").exists(), (folder / "complete").exists()))
+
+    monkeypatch.setattr(os, "sync", look)
+    interpreter("", environment)
+    assert seen == [(True, False)]
+
+
 def test_a_half_made_one_is_made_again(environment: Environment) -> None:
     maker = make(environment, "")
     ends = time.monotonic() + 30
@@ -66,6 +83,29 @@ def test_a_half_made_one_is_made_again(environment: Environment) -> None:
     python.unlink()
     assert interpreter("", environment) == python
     assert python.exists()
+
+
+SLOW = """#!/bin/sh
+[ -e {began} ] && exec {uv} "$@"
+touch {began}
+sleep 2
+touch {ended}
+"""
+
+
+def test_whoever_comes_after_a_kill_waits_for_the_uv_that_outlived_it(environment: Environment, tmp_path: Path) -> None:
+    """Two would write into the same folder, and one of them would fail."""
+    began, ended, slow = tmp_path / "began", tmp_path / "ended", tmp_path / "uv"
+    slow.write_text(SLOW.format(began=began, ended=ended, uv=uv_program()))
+    slow.chmod(0o755)
+    told = f"from headgate.runtime import interpreters; interpreters.uv_program = lambda: {str(slow)!r}\n"
+    maker = subprocess.Popen([sys.executable, "-c", told + MAKE, environment.home, ""])
+    wait_for(began.exists, within=30)
+    maker.kill()
+    maker.wait()
+    assert not ended.exists()
+    interpreter("", environment)
+    assert ended.exists()
 
 
 @pytest.mark.parametrize(
