@@ -110,7 +110,7 @@ def sweep(request: SweepForm) -> None:
             continue
         for done in swept:
             log = get_run_logger().warning if done.problem else get_run_logger().info
-            log("%s, %s: %s", name, done.release, done.what)
+            log("%s, %s: %s", name, done.about, done.what)
     if failed:
         raise failed[0]
 

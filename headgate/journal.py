@@ -80,6 +80,16 @@ class ReleaseJournal:
             return attempt
         raise crowded(release_ledger(self.release))
 
+    def fenced(self) -> Release:
+        """Read what was added since. Raises `Conflict` when a newer attempt has taken the release over."""
+        state = self.refresh()
+        if self.attempt is not None and state.attempt > self.attempt:
+            raise Conflict(
+                f"release {self.release}: attempt {state.attempt} has taken over from attempt {self.attempt}",
+                "nothing to do here: the newer attempt carries the release on",
+            )
+        return state
+
     def record(self, fact: Fact) -> Entry:
         """Append a fact. Raises `Conflict` when a newer attempt has taken the release over."""
         entry = self.record_unless(lambda _journal: False, fact)
@@ -89,12 +99,7 @@ class ReleaseJournal:
     def record_unless(self, needless: Callable[[ReleaseJournal], bool], fact: Fact) -> Entry | None:
         """Append a fact that others may append as well; None when, by then, it is `needless`. Raises like `record`."""
         for _ in range(TRIES):
-            state = self.refresh()
-            if self.attempt is not None and state.attempt > self.attempt:
-                raise Conflict(
-                    f"release {self.release}: attempt {state.attempt} has taken over from attempt {self.attempt}",
-                    "nothing to do here: the newer attempt carries the release on",
-                )
+            self.fenced()
             if needless(self):
                 return None
             try:

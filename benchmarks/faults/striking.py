@@ -134,7 +134,7 @@ class Striking:
             Fault.DISK_FULL: scene.own_disk,
             Fault.KILL_SERVER: acts.expendable() is not None,
             Fault.KILL_SUPERVISOR: scene.supervisor() is not None,
-            Fault.KILL_GATEWAY: scene.gateway() is not None,
+            Fault.KILL_GATEWAY: scene.gateway() is not None and scene.supervisor() is not None,
         }
         busy = EVERYBODY if time.monotonic() < acts.busy_until else frozenset[Fault]()
         worn = {fault for fault in Fault if trial and trial.met[fault] >= self.per_fault}

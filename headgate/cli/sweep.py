@@ -54,5 +54,5 @@ def sweep_command(environment: Environment, every: float | None, orphan_seconds:
 
 def told(done: tuple[Done, ...], environment: Environment) -> str:
     """What was done, a line each."""
-    lines = [f"{one.release or one.model}: {'could not: ' if one.problem else ''}{one.what}" for one in done]
+    lines = [f"{one.about}: {'could not: ' if one.problem else ''}{one.what}" for one in done]
     return "\n".join(lines) or f"nothing to do in {environment.name}"

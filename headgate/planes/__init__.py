@@ -91,9 +91,12 @@ def open_plane(environment: Environment, *, start: bool = False) -> Plane:
     return local.LocalPlane(environment)
 
 
-def revive(environment: Environment) -> None:
-    """Start again what was killed of the plane of `environment`; one that was brought down stays down."""
-    if environment.plane == "local":
-        from headgate.planes import local  # noqa: PLC0415 - as above
+def revive(environment: Environment) -> bool:
+    """Start again what was killed of the plane of `environment`, and say whether that was needed; one that was brought
+    down stays down.
+    """
+    if environment.plane != "local":
+        return False
+    from headgate.planes import local  # noqa: PLC0415 - as above
 
-        local.revive(environment)
+    return local.revive(environment)

@@ -16,6 +16,7 @@ from headgate.journal import ReleaseJournal, utc_now
 from headgate.ledger import Entry
 from headgate.lifecycle import Release
 from headgate.notices import deliver
+from headgate.planes import revive
 from headgate.pulse import beating, last_beat
 from headgate.releasing.approvals import sound
 from headgate.releasing.begin import give_back, resume, run_of
@@ -29,6 +30,7 @@ from headgate.releasing.run import Desk
 from headgate.releasing.traffic import ahead, consent, shifted
 from headgate.releasing.waits import asleep
 from headgate.releasing.watch import Watch
+from headgate.serving import Serving
 from headgate.stores import ObjectStore, open_store
 from headgate.values import Value
 from headgate.walk import Act, Move, stopped
@@ -87,6 +89,11 @@ class Done(Value):
     what: str
     problem: bool = False
 
+    @property
+    def about(self) -> str:
+        """What it was done about: a release, a model, or the environment as a whole."""
+        return self.release or self.model or "the environment"
+
 
 Enter = Callable[[Found], str]
 """Have a process take a release up; says how."""
@@ -100,7 +107,8 @@ def sweep(
     enter: Enter | None = None,
     ledgers: Ledgers | None = None,
 ) -> tuple[Done, ...]:
-    """Do for every open release what its standing asks for; then look at joint releases, probations and notices.
+    """Bring up an environment that was killed, and do for every open release what its standing asks for; then look at
+    joint releases, probations and notices.
 
     Args:
         environment: whose releases.
@@ -112,7 +120,8 @@ def sweep(
     """
     take_up = enter or plainly(environment, actor)
     known = ledgers or Ledgers(open_store(environment.store), environment.name, actor)
-    done = [
+    done = [*revived(environment)]
+    done += [
         attended
         for found in asleep_first(look_over(environment, actor, orphan_seconds=orphan_seconds, ledgers=known))
         if (attended := attend(environment, known, found, take_up))
@@ -122,6 +131,16 @@ def sweep(
     told = deliver(environment, seconds=NOTICE_SECONDS)
     done += [Done(release="", model="", what=f"notices: {problem}", problem=True) for problem in told.problems]
     return tuple(done)
+
+
+def revived(environment: Environment) -> Iterator[Done]:
+    """What was done about an environment that nobody supervises any more; if it stays so, that holds up nothing."""
+    try:
+        if revive(environment):
+            yield Done(release="", model="", what=f"nobody supervised {environment.name}: it is up again")
+    except HeadgateError as error:
+        what = f"bring up {environment.name}, which nobody supervises: {error.message}"
+        yield Done(release="", model="", what=what, problem=True)
 
 
 def judge_probations(environment: Environment, ledgers: Ledgers) -> Iterator[Done]:
@@ -227,28 +246,36 @@ def standing_now(store: ObjectStore, suspect: Suspect, orphan_seconds: float) ->
         return Standing.BROKEN, damage
     state = suspect.journal.state
     silent = last_beat(store, suspect.release) == suspect.beat and len(suspect.journal.entries) == suspect.entries
-    serving = suspect.serving
-    next_one = serving.claim is None and serving.queue[:1] == (suspect.release,)
-    standing, why = standing_of(state, silent=silent, next_one=next_one, now=utc_now(), seconds=orphan_seconds)
+    its_turn = has_turn(suspect.serving, suspect.release, state.attempt)
+    standing, why = standing_of(state, silent=silent, its_turn=its_turn, now=utc_now(), seconds=orphan_seconds)
     if standing is Standing.ORPHANED and not rested(suspect.journal.entries, utc_now()):
         return Standing.RESTING, f"{fruitless(suspect.journal.entries)} attempts recorded nothing"
     return standing, why
 
 
-def standing_of(state: Release, *, silent: bool, next_one: bool, now: datetime, seconds: float) -> tuple[Standing, str]:
+def has_turn(serving: Serving, release: str, attempt: int) -> bool:
+    """Whether a release that sleeps, with that newest attempt, sleeps without need: it is next in an environment that
+    is free, or an older attempt, which was just being overtaken, has claimed the environment for it.
+    """
+    if serving.claim:
+        return serving.claim.release == release and serving.claim.attempt < attempt
+    return serving.queue[:1] == (release,)
+
+
+def standing_of(state: Release, *, silent: bool, its_turn: bool, now: datetime, seconds: float) -> tuple[Standing, str]:
     """Who holds a release, and why that is believed.
 
     Args:
         state: what its facts add up to.
         silent: whether there was no sign of life, and no new fact, while somebody looked.
-        next_one: whether it is first in a queue for an environment that is free.
+        its_turn: see `has_turn`.
         now: the time.
         seconds: how long somebody looked.
     """
     if state.asleep and not state.concluded:
         if stopped(state) or state.decided:
             return Standing.DUE, "a person has ended it"
-        if next_one:
+        if its_turn:
             return Standing.DUE, "it is its turn"
         if now >= state.asleep.until:
             return Standing.DUE, "it has slept long enough"

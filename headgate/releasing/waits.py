@@ -42,9 +42,9 @@ def await_turn(run: Run) -> Move:
 
 
 def turn(desk: Desk) -> Move:
-    """Whether the environment is ours by now; it is claimed as soon as it may be."""
+    """Whether the environment is ours by now; it is claimed as soon as it may be. An older attempt claims nothing."""
     run = desk.run
-    if ended := stopped(desk.journal.refresh()):
+    if ended := stopped(desk.journal.fenced()):
         return ended  # it leaves the queue when it has ended: until then, that is where a sweep finds it
     clear_unwritten(desk.serving)
     if run.release not in desk.serving.refresh().queue:

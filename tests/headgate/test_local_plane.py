@@ -24,6 +24,7 @@ from headgate.planes.local import processes
 from headgate.planes.local.envoy import free_port
 from headgate.planes.local.layout import Layout, Supervisor, read_record
 from headgate.planes.local.running import supervisors_now
+from headgate.releasing.sweep import sweep
 from headgate.topology import Variant
 from tests.headgate.environments import REQUEST, World, wait_for, world
 
@@ -161,6 +162,22 @@ def test_after_a_power_cut_it_serves_again_from_what_the_store_has(place: World,
     with Traffic(place) as traffic:
         traffic.more(50)
     assert traffic.all_answered(), traffic.got
+
+
+def test_a_sweep_brings_up_what_was_killed_and_leaves_down_what_was_brought_down(place: World) -> None:
+    """Where callers know it, whatever port the sweep has heard of."""
+    place.serve(place.good)
+    kill_supervisors(place)
+    elsewhere = place.environment.model_copy(update={"port": free_port()})
+    assert [done.what for done in sweep(elsewhere, "sweep")] == ["nobody supervised production: it is up again"]
+    place.converged()
+    assert answers(place)
+    assert sweep(place.environment, "sweep") == ()
+    assert local.down(place.environment)
+    assert sweep(place.environment, "sweep") == ()
+    assert not supervisors_now(place.environment)
+    local.up(place.environment)
+    place.converged()
 
 
 def test_a_server_whose_record_was_lost_is_ended_by_whoever_takes_over(place: World) -> None:

@@ -13,6 +13,7 @@ from headgate import clock
 from headgate.build import compile_folder
 from headgate.bundle import push
 from headgate.environment import Environment
+from headgate.errors import Conflict
 from headgate.journal import EnvironmentJournal, ReleaseJournal
 from headgate.ledger import Ledger
 from headgate.lifecycle import (
@@ -30,8 +31,9 @@ from headgate.lifecycle import (
 from headgate.plan import Approval, Overlap, Plan, Shadow
 from headgate.planes.memory import MemoryPlane, shared
 from headgate.pulse import beating
-from headgate.releasing import PLAIN, Ending, begin, walk
+from headgate.releasing import PLAIN, Desk, Ending, Run, begin, walk
 from headgate.releasing.sweep import HOPELESS, Done, Found, Standing, look_over, standing_of, sweep
+from headgate.releasing.waits import turn
 from headgate.stores import open_store
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -41,7 +43,7 @@ SLEEPS = Slept(until=NOW + HOUR, why="dwell")
 ENDED = Concluded(outcome=Outcome.PROMOTED, serving=None)
 
 CASES: dict[str, tuple[list[Fact], bool, bool, datetime, Standing]] = {
-    # rule: facts, silent, first in the queue of a free environment, now -> standing
+    # rule: facts, silent, whether it has its turn, now -> standing
     "a process that beats": ([ASKED, Entered(attempt=1)], False, False, NOW, Standing.RUNNING),
     "a process that is silent": ([ASKED, Entered(attempt=1)], True, False, NOW, Standing.ORPHANED),
     "asked for, and died before it entered": ([ASKED], True, False, NOW, Standing.ORPHANED),
@@ -55,9 +57,9 @@ CASES: dict[str, tuple[list[Fact], bool, bool, datetime, Standing]] = {
 }
 
 
-@pytest.mark.parametrize(("facts", "silent", "next_one", "now", "expected"), CASES.values(), ids=CASES)
-def test_who_holds_it(facts: list[Fact], silent: bool, next_one: bool, now: datetime, expected: Standing) -> None:
-    found, why = standing_of(release_of(facts), silent=silent, next_one=next_one, now=now, seconds=30)
+@pytest.mark.parametrize(("facts", "silent", "its_turn", "now", "expected"), CASES.values(), ids=CASES)
+def test_who_holds_it(facts: list[Fact], silent: bool, its_turn: bool, now: datetime, expected: Standing) -> None:
+    found, why = standing_of(release_of(facts), silent=silent, its_turn=its_turn, now=now, seconds=30)
     assert found is expected
     assert why
 
@@ -185,6 +187,39 @@ def test_queued_releases_come_in_order_and_hold_no_process(world: World) -> None
     ends = [world.release(name).concluded for name in names]
     assert [end.outcome for end in ends if end] == [Outcome.PROMOTED] * 3
     assert world.serving.state.queue == ()
+
+
+def queued_twice(world: World) -> tuple[Run, Run]:
+    """A release that two attempts wait for: the older one looks on, the newer one has gone to sleep."""
+    world.first()
+    plans = [world.plan(f"{n}.0.0", **WAITS, overlap=Overlap.QUEUE) for n in (2, 3)]
+    opened = walk(begin(plans[0], world.environment, "ada", patience_seconds=1), PLAIN).release
+    older = begin(plans[1], world.environment, "ada")
+    newer = begin(plans[1], world.environment, "bob", patience_seconds=1)
+    assert walk(newer, PLAIN).asleep
+    ReleaseJournal(world.store, opened, "ada").record(Aborted(reason="not needed"))
+    world.sweep()
+    assert (world.serving.state.claim, world.serving.state.queue) == (None, (older.release,))
+    return older, newer
+
+
+def test_an_older_attempt_does_not_take_the_turn_of_one_that_sleeps(world: World) -> None:
+    """D-14: it would be stopped at its next fact, and the newer one would sleep on with the environment its own."""
+    older, newer = queued_twice(world)
+    with pytest.raises(Conflict, match="attempt 2 has taken over from attempt 1"):
+        turn(Desk(older))
+    world.sweep()
+    assert world.release(newer.release).compiled, "it has had its turn"
+
+
+def test_who_sleeps_with_a_claim_of_an_older_attempt_has_had_its_turn(world: World) -> None:
+    """The same, where the older attempt claimed in the moment in which the newer one entered."""
+    older, newer = queued_twice(world)
+    world.serving.claim(older.release, older.attempt)
+    assert world.standings()[newer.release] is Standing.DUE
+    world.sweep()
+    assert world.release(newer.release).compiled
+    assert world.standings()[newer.release] is Standing.ASLEEP, "until somebody approves it"
 
 
 def test_a_queued_release_that_is_ended_leaves_the_queue(world: World) -> None:

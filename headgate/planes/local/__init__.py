@@ -38,11 +38,11 @@ def refuse_conflict(environment: Environment) -> None:
     running.refuse_conflict(environment)
 
 
-def revive(environment: Environment) -> None:
+def revive(environment: Environment) -> bool:
     """See `headgate.planes.local.running.revive`."""
     from headgate.planes.local import running  # noqa: PLC0415 - see above
 
-    running.revive(environment)
+    return running.revive(environment)
 
 
 def log_files(environment: Environment, part: str = "all") -> tuple[Path, ...]:

@@ -140,11 +140,17 @@ def present(environment: Environment, layout: Layout) -> Supervisor | None:
     return running
 
 
-def revive(environment: Environment) -> None:
-    """Bring up an environment whose supervisors were all killed; `down` removes their record, and that is respected."""
+def revive(environment: Environment) -> bool:
+    """Bring up an environment whose supervisors were all killed, where callers know it; True when that was needed.
+
+    `down` removes their record, and that is respected.
+    """
     layout = Layout(environment)
-    if layout.supervisor_record.exists() and present(environment, layout) is None:
-        up(environment)
+    if not layout.supervisor_record.exists() or present(environment, layout):
+        return False
+    record = read_record(layout.supervisor_record, Supervisor)
+    port = record.gateway if record else environment.port
+    return up(environment.model_copy(update={"port": port})).started
 
 
 def supervisors_now(environment: Environment) -> list[Identity]:
