@@ -138,10 +138,10 @@ class Lines:
         return number if self.topology.weight else 0
 
     def line(self, at: datetime, failing: Callable[[datetime], float]) -> dict[str, Any]:
-        """One request as the gateway logs it."""
+        """One request as the gateway logs it, but for its salt: equal seeds give equal weeks."""
         key = f"{at.timestamp():.0f}"
         candidate = self.topology.candidate
-        bucket = int.from_bytes(sha256(f"{self.topology.salt}:{key}".encode()).digest()[:8], "big") / 2**64
+        bucket = int.from_bytes(sha256(f"{MODEL}:{key}".encode()).digest()[:8], "big") / 2**64
         chosen = candidate if candidate and bucket < self.topology.weight else None
         failed = self.dice.random() < (failing(at) if chosen else ERRORS)
         bundle = chosen.bundle if chosen else self.topology.stable.bundle

@@ -88,7 +88,7 @@ class Callers(clock.Simulated):
             at = since + (until - since) * (number + 0.5) / count
             self.asked += 1
             key = f"k{self.random.randrange(self.keys)}" if self.keys else f"r{self.asked}"
-            mine = topology.candidate and bucket(key, topology.salt) < topology.weight
+            mine = topology.candidate and bucket(key) < topology.weight
             assigned, variant = ("candidate", topology.candidate) if mine else ("stable", topology.stable)
             failed = self.random.random() < self.failing(variant.bundle, at)
             code = 500 if failed else 200
@@ -101,8 +101,9 @@ def stamp(start: datetime, at: float) -> str:
     return (start + timedelta(seconds=at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def bucket(key: str, salt: str) -> float:
-    return int.from_bytes(sha256(f"{salt}:{key}".encode()).digest()[:8], "big") / 2**64
+def bucket(key: str) -> float:
+    """As the gateway does it, but for a release's own salt: one false alarm in some fifty runs is what gates allow."""
+    return int.from_bytes(sha256(f"toy:{key}".encode()).digest()[:8], "big") / 2**64
 
 
 def folder(root: Path, version: str) -> str:
