@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from benchmarks.faults.faults import Fault
@@ -225,17 +226,17 @@ class Acts:
 
     def fill(self) -> Callable[[], None]:
         """Leave no byte free under HEADGATE_HOME."""
-        path = self.scene.environment.home + "/filler"
+        path = Path(self.scene.environment.home, "filler")
         began = time.time()
-        with contextlib.suppress(OSError), open(path, "wb", buffering=0) as filler:  # noqa: PTH123
+        with contextlib.suppress(OSError), path.open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(1 << 16))
-        with contextlib.suppress(OSError), open(path, "ab", buffering=0) as filler:  # noqa: PTH123
+        with contextlib.suppress(OSError), path.open("ab", buffering=0) as filler:
             while True:
                 filler.write(bytes(512))
 
         def empty() -> None:
-            os.unlink(path)  # noqa: PTH108
+            path.unlink()
             self.scene.blind.append((began, time.time()))
 
         return empty

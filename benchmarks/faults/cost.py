@@ -89,10 +89,10 @@ def release_flow(counts: Counter[str]) -> Callable[[Plan, Environment], Ending]:
     """The flow as shipped, but for the checks, which are looked up and not run; it counts its tasks."""
     from prefect import flow, task  # noqa: PLC0415 -- takes seconds
 
-    from headgate.releasing import walk  # noqa: PLC0415
-    from tasks.acts import TASKS  # noqa: PLC0415
-    from tasks.begin import begin  # noqa: PLC0415
-    from tasks.retry import RETRY  # noqa: PLC0415
+    from headgate.releasing import walk  # noqa: PLC0415 -- as above
+    from tasks.acts import TASKS  # noqa: PLC0415 -- as above
+    from tasks.begin import begin  # noqa: PLC0415 -- as above
+    from tasks.retry import RETRY  # noqa: PLC0415 -- as above
 
     @task(**RETRY)
     def validate(run: Run) -> tuple[str, ...]:
