@@ -23,7 +23,7 @@ MOST_LINES = 20
 class Value(BaseModel):
     """A frozen value that refuses unknown names and non-finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls, document: Any, *, where: str) -> Self:
