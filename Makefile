@@ -12,13 +12,14 @@ help:
 setup: .venv/complete
 
 # uv installs in seconds what takes pip minutes: it is used when it is there, or can be installed, and answers.
+# It leaves libraries uncompiled unless told; Prefect then takes twice as long to load where nobody may write them.
 INSTALL := --quiet --constraint constraints.txt --editable '.[dev]'
 
 .venv/complete: pyproject.toml constraints.txt
 	@"$$(command -v $(PYTHON) || command -v python3)" -m venv .venv
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" env $${PIP_CERT:+"SSL_CERT_FILE=$$PIP_CERT"} \
-		uv pip install --python $(BIN)/python $(INSTALL) \
+		uv pip install --compile-bytecode --python $(BIN)/python $(INSTALL) \
 		|| $(BIN)/python -m pip install --disable-pip-version-check $(INSTALL)
 	@touch $@
 
