@@ -235,9 +235,10 @@ def figures_of(scenario: Scenario, ended: Sequence[Ending]) -> list[dict[str, An
     ]
 
 
-def figure(name: str, value: float, unit: str, goal: float, against: str) -> dict[str, Any]:
-    """One figure; smaller is better."""
-    return {"name": name, "value": value, "unit": unit, "goal": goal, "holds": value <= goal, "against": against}
+def figure(name: str, value: float, unit: str, goal: float | None, against: str) -> dict[str, Any]:
+    """One figure; of one that has a goal, smaller is better."""
+    holds = None if goal is None else value <= goal
+    return {"name": name, "value": value, "unit": unit, "goal": goal, "holds": holds, "against": against}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -28,8 +28,8 @@ class Size:
     """One in so many of the runs is made."""
     slack: float
     """Goals on medians and percentiles are so many times as high: of few runs they vary."""
-    most_seconds: int
-    """Of processor time, of all processes together."""
+    most_seconds: int | None
+    """Of processor time, of all processes together; None where nobody promises that the machine is free."""
 
     def wrong(self, total: int) -> float:
         """Share that may be wrong of so many runs: 5 %; of few, what 5 % exceeds in one series of a hundred."""
@@ -42,7 +42,7 @@ def by_chance(total: int) -> float:
 
 
 FULL = Size(share=1, slack=1.0, most_seconds=2 * 8 * 60)
-QUICK = Size(share=10, slack=1.5, most_seconds=2 * 60)
+QUICK = Size(share=10, slack=1.5, most_seconds=None)
 
 
 def told(name: str, value: float, unit: str, against: str) -> Figure:
@@ -50,9 +50,9 @@ def told(name: str, value: float, unit: str, against: str) -> Figure:
     return {"name": name, "value": float(value), "unit": unit, "goal": None, "holds": None, "against": against}
 
 
-def goal(name: str, value: float, unit: str, most: float, against: str) -> Figure:
-    """A figure that has one."""
-    return {**told(name, value, unit, against), "goal": most, "holds": bool(value <= most)}
+def goal(name: str, value: float, unit: str, most: float | None, against: str) -> Figure:
+    """A figure that has one, unless it is None."""
+    return {**told(name, value, unit, against), "goal": most, "holds": None if most is None else bool(value <= most)}
 
 
 def share_of(times: Floats) -> float:

@@ -19,20 +19,11 @@ import psutil
 
 from benchmarks.faults.acts import Acts, Flow
 from benchmarks.faults.checker import check
+from benchmarks.faults.expected import right_ends
 from benchmarks.faults.faults import Choice, Fault
 from benchmarks.faults.figures import GO_ON_SECONDS
 from benchmarks.faults.models import MODEL, STRATEGIES, bundle, plan, settings
-from benchmarks.faults.plain import (
-    GOOD,
-    OVERTAKEN,
-    PUT_ASIDE,
-    RATE,
-    Result,
-    in_lanes,
-    keep,
-    open_releases,
-    store_server,
-)
+from benchmarks.faults.plain import RATE, Result, in_lanes, keep, open_releases, requests_since, store_server
 from benchmarks.faults.prefect_side import PrefectSide, prefect_side
 from benchmarks.faults.proxy import Write, passing
 from benchmarks.faults.scene import Scene, calling, scene
@@ -165,21 +156,15 @@ class Lane:
             ended = self.wait(digest)
         self.striking.trial = None
         superseded = overlap is Overlap.SUPERSEDE and trial.met[Fault.TWO_RELEASES] > 0
-        asked = set[str]()
-        for write in list(self.there.proxy.seen)[since:]:
-            if write.kind == "requested":
-                mine = write.fact["plan"]["model"] == digest
-                right = OVERTAKEN if mine and other in asked else PUT_ASIDE if mine and superseded else GOOD
-                asked.add(write.fact["plan"]["model"])
-                self.there.expected[write.release] = right
+        asked = requests_since(self.there, since)
+        self.there.expected |= right_ends(asked, digest, other, superseded=superseded)
         count, seconds = trial.faults, time.monotonic() - began
         self.say(f"{strategy}: {count} faults, {seconds:.0f} s{'' if ended else ' DID NOT END'}")
         return ended
 
     def asked_for(self, digest: str) -> bool:
         """Whether a release of this bundle was written down."""
-        asked = (write.fact["plan"]["model"] for write in list(self.there.proxy.seen) if write.kind == "requested")
-        return digest in asked
+        return any(bundle == digest for _, bundle in requests_since(self.there, 0))
 
     def wait(self, digest: str) -> bool:
         """Until the release was written down and nothing is open, or what was claimed was given back."""
@@ -308,7 +293,7 @@ def stood_still(running: Lane, dice: random.Random) -> float:
 
 def began_of(there: Scene, digest: str) -> list[Write]:
     """The beginnings of a bundle's steps."""
-    asked = {w.release for w in list(there.proxy.seen) if w.kind == "requested" and w.fact["plan"]["model"] == digest}
+    asked = {release for release, bundle in requests_since(there, 0) if bundle == digest}
     return [write for write in list(there.proxy.seen) if write.kind == "began" and write.release in asked]
 
 

@@ -18,13 +18,14 @@ from typing import Any
 from benchmarks.faults.acts import Acts, Flow
 from benchmarks.faults.checker import Broken, check
 from benchmarks.faults.drivers import Driver
+from benchmarks.faults.expected import right_ends
 from benchmarks.faults.faults import PLAIN, Choice, Fault, Struck
 from benchmarks.faults.models import MODEL, STRATEGIES, bundle, plan
 from benchmarks.faults.proxy import Write, passing
 from benchmarks.faults.scene import LOGIN, QUIET, Scene, calling, scene
 from benchmarks.faults.striking import Striking, Trial
-from headgate.lifecycle import Outcome
 from headgate.plan import Overlap, Strategy
+from headgate.topology import Digest
 from tests.contracts.servers import ministack
 
 RATE = 50
@@ -37,12 +38,6 @@ PATIENCE_SECONDS = 120.0
 """After the last fault a release must have ended within this."""
 OUTAGE_SECONDS = (0.5, 3.0)
 """How long what is taken from everybody stays away; shorter than in life, so that there can be many."""
-GOOD = frozenset({Outcome.PROMOTED})
-PUT_ASIDE = frozenset({Outcome.PROMOTED, Outcome.ABORTED})
-"""Of a good candidate that another release may have superseded."""
-OVERTAKEN = PUT_ASIDE | {Outcome.TURNED_BACK}
-"""Of one before which a later version was asked for: what goes live then is above it."""
-BAD = frozenset({Outcome.ROLLED_BACK, Outcome.TURNED_BACK, Outcome.ABORTED})
 
 
 @dataclass
@@ -150,6 +145,12 @@ def open_releases(there: Scene) -> dict[str, list[str]]:
     return found
 
 
+def requests_since(there: Scene, write: int) -> list[tuple[str, Digest]]:
+    """Releases and their bundles, in the order in which their requests were written, from that write on."""
+    seen = list(there.proxy.seen)[write:]
+    return [(one.release, one.fact["plan"]["model"]) for one in seen if one.kind == "requested"]
+
+
 @dataclass
 class Episode:
     """The life of one scene: a first release, callers, and a release with each strategy."""
@@ -202,11 +203,8 @@ class Episode:
             ended = self.wait()
         self.striking.trial = None
         superseded = overlap is Overlap.SUPERSEDE and trial.met[Fault.TWO_RELEASES] > 0
-        for write in list(self.there.proxy.seen)[since:]:
-            if write.kind == "requested":
-                mine = write.fact["plan"]["model"] == digest
-                right = BAD if mine and not good else PUT_ASIDE if mine and superseded else GOOD
-                self.there.expected[write.release] = right
+        asked = requests_since(self.there, since)
+        self.there.expected |= right_ends(asked, digest, other, good=good, superseded=superseded)
         count, seconds = trial.faults, time.monotonic() - began
         kind = "" if good else " of a bad candidate"
         who = "the sweep alone" if by_sweep else "another flow at once"
@@ -215,8 +213,7 @@ class Episode:
 
     def asked_for(self, digest: str) -> bool:
         """Whether a release of this bundle was written down."""
-        asked = (write.fact["plan"]["model"] for write in list(self.there.proxy.seen) if write.kind == "requested")
-        return digest in asked
+        return any(bundle == digest for _, bundle in requests_since(self.there, 0))
 
     def wait(self) -> bool:
         """Until nothing is open, no flow lives and none is stopped; False when that takes too long after a fault."""

@@ -247,20 +247,12 @@ def figures(seed: int, quick: bool) -> list[dict[str, Any]]:
         figure(f"{name}: not promoted, though healthy", int(not promoted), "releases", 0, against),
         figure(f"{name}: environment still held", int(model.claim is not None), "claims", 0, against),
         figure(f"{name}: not rolled back, though failing from day 4 on", int(not back), "releases", 0, against),
-        {
-            "name": f"{name}: from the first failure to the rollback",
-            "value": late,
-            "unit": "h",
-            "goal": None,
-            "holds": None,
-            "against": "looked at once an hour",
-        },
-        {
-            "name": f"{name}: processor time of an entry, median",
-            "value": processor[len(processor) // 2],
-            "unit": "s",
-            "goal": None,
-            "holds": None,
-            "against": f"most {processor[-1]:.2f}",
-        },
+        figure(f"{name}: from the first failure to the rollback", late, "h", None, "looked at once an hour"),
+        figure(
+            f"{name}: processor time of an entry, median",
+            processor[len(processor) // 2],
+            "s",
+            None,
+            f"most {processor[-1]:.2f}",
+        ),
     ]

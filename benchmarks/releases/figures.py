@@ -18,7 +18,7 @@ MOST_REQUESTS = 100_000
 
 def told(name: str, value: float, unit: str, against: str) -> dict[str, Any]:
     """A figure that has no goal."""
-    return {"name": name, "value": value, "unit": unit, "goal": None, "holds": None, "against": against}
+    return figure(name, value, unit, None, against)
 
 
 def equal_figures(endings: Sequence[Released], *, most_rolled_back: int) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ import pytest
 
 from benchmarks.faults.__main__ import FULL, QUICK, main
 from benchmarks.faults.checker import RULES, check
+from benchmarks.faults.expected import BAD as BAD_ENDS
+from benchmarks.faults.expected import GOOD, OVERTAKEN, PUT_ASIDE, right_ends
 from benchmarks.faults.faults import BEFORE, BOUNDARIES, PLAIN, RARE, SLACK, Choice, Fault, Struck
 from benchmarks.faults.figures import at_least, matrix, table
 from benchmarks.faults.history import Call, Dead, Story
@@ -33,10 +35,9 @@ from tests.contracts.servers import ministack
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOON = START.timestamp()
-OLD, NEW, BAD = ("sha256:" + letter * 64 for letter in "abc")
+OLD, NEW, BAD, LATER = ("sha256:" + letter * 64 for letter in "abcd")
 FIRST, RELEASE, OTHER = "tiny-1.0.0", "tiny-1.1.0", "tiny-1.2.0"
 PLACE = "environments/production/tiny"
-PROMOTED = frozenset({Outcome.PROMOTED})
 
 
 def topology(stable: str, candidate: str = "", weight: float = 0.0) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def story(facts: list[Line] = FACTS, moves: list[Line] = MOVES, **changed: Any) 
         releases={name: ledger(f"releases/{name}", told) for name, told in ((FIRST, FIRST_FACTS), (RELEASE, facts))},
         calls=calls(),
         evidence={RELEASE: (Evidence(), judged())},
-        expected={RELEASE: PROMOTED},
+        expected={RELEASE: GOOD},
         revisions=((NOON, 2), (NOON + 1, 5), (NOON + 2, 7), (NOON + 6, 8)),
     )
     return replace(whole, **changed)
@@ -301,6 +302,40 @@ def test_what_was_claimed_and_never_written_may_be_given_back_by_anybody() -> No
     assert check(story(moves=moves)) == []
 
 
+ENDS: dict[str, tuple[list[tuple[str, str]], dict[str, bool], dict[str, frozenset[Outcome]]]] = {
+    "alone": ([(RELEASE, NEW)], {}, {RELEASE: GOOD}),
+    "alone and bad": ([(RELEASE, NEW)], {"good": False}, {RELEASE: BAD_ENDS}),
+    "a later one waited behind it": ([(RELEASE, NEW), (OTHER, LATER)], {}, {RELEASE: GOOD, OTHER: GOOD}),
+    "a later one superseded it": (
+        [(RELEASE, NEW), (OTHER, LATER)],
+        {"superseded": True},
+        {RELEASE: PUT_ASIDE, OTHER: GOOD},
+    ),
+    "its first request was never written, and a later one went before": (
+        [(OTHER, LATER), (RELEASE, NEW)],
+        {},
+        {OTHER: GOOD, RELEASE: OVERTAKEN},
+    ),
+    "bad, and a later one went before": (
+        [(OTHER, LATER), (RELEASE, NEW)],
+        {"good": False},
+        {OTHER: GOOD, RELEASE: BAD_ENDS},
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "more", "right"), ENDS.values(), ids=ENDS)
+def test_which_ends_are_right(
+    asked: list[tuple[str, str]], more: dict[str, bool], right: dict[str, frozenset[Outcome]]
+) -> None:
+    assert right_ends(asked, NEW, LATER, **more) == right
+
+
+def test_who_is_overtaken_may_be_turned_back_and_nobody_else() -> None:
+    assert Outcome.TURNED_BACK in OVERTAKEN - PUT_ASIDE
+    assert Outcome.PROMOTED not in BAD_ENDS
+
+
 def test_every_boundary_meets_every_fault_before_any_meets_one_twice() -> None:
     choice = Choice(random.Random(1), PLAIN, most=10_000)
     for _ in range(2 * len(PLAIN)):
@@ -410,7 +445,8 @@ def test_the_matrix_counts_every_cell() -> None:
 def test_the_size_is_what_is_promised() -> None:
     assert FULL.plain >= 850
     assert FULL.full >= 150
-    assert FULL.most_seconds <= 90 * 60
+    assert (FULL.most_seconds_each, FULL.most_seconds) == (2.0, 90 * 60)
+    assert (QUICK.most_seconds_each, QUICK.most_seconds) == (None, None)
     assert QUICK.plain >= 60
     assert set(Fault) > BEFORE
 
