@@ -70,7 +70,7 @@ class Envoy:
 
     def keep_running(self) -> bool:
         """Start the gateway when none runs; True when this call did."""
-        if self.record and processes.alive(self.record.process):
+        if self.record and not processes.gone(self.record.process):
             self.note()
             return False
         now = self.clock()

@@ -49,6 +49,17 @@ def alive(identity: Identity) -> bool:
     return True
 
 
+def gone(identity: Identity) -> bool:
+    """Whether nothing of it is left; killed, its first thread may end before others, and these hold its ports."""
+    if alive(identity):
+        return False
+    try:
+        process = psutil.Process(identity.pid)
+        return abs(process.create_time() - identity.created) > CLOCK_STEP or process.num_threads() == 1
+    except psutil.NoSuchProcess:
+        return True
+
+
 def reap(pid: int) -> None:
     """Take note of the end of a child; nothing happens for processes of others."""
     with contextlib.suppress(ChildProcessError):
@@ -81,7 +92,7 @@ def send(identity: Identity, number: signal.Signals) -> None:
 
 def kill_session(identity: Identity) -> None:
     """Kill this process and everything in its session, such as a hung server's worker."""
-    if alive(identity):
+    if not gone(identity):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(identity.pid, signal.SIGKILL)
 
@@ -97,9 +108,9 @@ def stop(identity: Identity, *, patience: float) -> bool:
 
 
 def ends(identity: Identity, *, within: float) -> bool:
-    """Wait for its end; False when it still runs after `within` seconds."""
+    """Wait for the end of all of it; False when it still runs after `within` seconds."""
     deadline = time.monotonic() + within
-    while alive(identity):
+    while not gone(identity):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
