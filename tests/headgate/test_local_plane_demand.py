@@ -139,3 +139,35 @@ def test_what_could_not_be_written_down_is_written_down_later(
     later = Control(environment, layout)
     later.adopt()
     assert later.wishes == later.serving == {"m": new}
+
+
+@pytest.mark.parametrize("record", ["wishes", "serving"])
+def test_a_new_stable_that_died_while_the_disk_was_full_gets_no_callers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    """What could not be done is decided again when there is room: the stable before lives, and answers."""
+    environment = Environment(home=str(tmp_path), store=f"file://{tmp_path}/store")
+    layout = Layout(environment).make()
+    control = Control(environment, layout)
+    runs = running(a="R")
+    monkeypatch.setattr(control, "seen", lambda: runs)
+    control.inform({"m": Wish(revision=1, topology=of(A))})
+    control.advance({"m": of(A)})
+    control.inform({"m": Wish(revision=2, topology=of(B))})
+
+    def full(path: Path, written: Value) -> None:
+        if path == getattr(layout, record):
+            raise Unavailable("No space left on device", "make room")
+        write_record(path, written)
+
+    runs = running(a="R", b="R")
+    with monkeypatch.context() as disk:
+        disk.setattr("headgate.planes.local.control.write_record", full)
+        with pytest.raises(Unavailable, match="No space"):
+            control.advance({"m": of(B)})
+    runs = running(a="R", b="S")
+    control.advance({"m": of(B)})
+    assert [(one.revision, one.topology) for one in control.to_tell()] == [(1, of(A))]
+    runs = running(a="R", b="R")
+    control.advance({"m": of(B)})
+    assert [(one.revision, one.topology) for one in control.to_tell()] == [(2, of(B))]

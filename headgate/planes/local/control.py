@@ -75,9 +75,8 @@ class Control:
         self.kept: dict[str, Wish] = {}
         """The same as last written down."""
         self.serving: dict[str, Wish] = {}
-        """What callers get: the wish itself once its servers are ready, the one before until then."""
-        self.noted: dict[str, Wish] = {}
-        """The same as last written down. The gateway is told nothing that is not: whoever takes over would go back."""
+        """What callers get: the wish itself once its servers are ready, the one before until then. All of it is written
+        down: else whoever takes over would go back, and what was ready when there was no room may be so no more."""
         self.informed = False
         """Whether the ledgers were read: no wish is accepted before."""
         self.uninformed_because = ""
@@ -92,7 +91,7 @@ class Control:
     def adopt(self) -> None:
         """Go on where an earlier supervisor stopped."""
         self.wishes, self.serving = self.remembered(self.layout.wishes), self.remembered(self.layout.serving)
-        self.kept, self.noted = dict(self.wishes), dict(self.serving)
+        self.kept = dict(self.wishes)
         self.servers.adopt()
         self.envoy.adopt()
 
@@ -175,21 +174,21 @@ class Control:
 
     def advance(self, wished: Mapping[str, Topology | None]) -> None:
         """Let callers get a wish as soon as they may."""
-        before = dict(self.serving)
+        self.keep_wishes()  # first: whoever takes over goes from what callers got to what is wished
+        serving = dict(self.serving)
         for model, topology in wished.items():
             held = self.serving.get(model)
             if topology is None:
-                self.serving.pop(model, None)
+                serving.pop(model, None)
             elif may_serve(topology, held.topology if held else None, self.seen()):
-                self.serving[model] = Wish(revision=self.wishes[model].revision, topology=topology)
-        if self.serving != before:
-            for model, held in self.serving.items():
-                if held != before.get(model):
-                    log.info("%s: callers get revision %d: %s", model, held.revision, in_words(held.topology))
-        self.keep_wishes()  # first: whoever takes over goes from what callers got to what is wished
-        if self.serving != self.noted:
-            write_record(self.layout.serving, Wishes(store=self.environment.store, models=self.serving))
-            self.noted = dict(self.serving)
+                serving[model] = Wish(revision=self.wishes[model].revision, topology=topology)
+        if serving == self.serving:
+            return
+        write_record(self.layout.serving, Wishes(store=self.environment.store, models=serving))
+        for model, held in serving.items():
+            if held != self.serving.get(model):
+                log.info("%s: callers get revision %d: %s", model, held.revision, in_words(held.topology))
+        self.serving = serving
 
     async def publish(self, session: aiohttp.ClientSession) -> None:
         """See that the gateway does what callers should get."""
