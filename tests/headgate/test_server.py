@@ -406,7 +406,7 @@ NEVER_READY = {
     "raises": ("moody:Model", "moody:Modal", "has no attribute 'Modal'"),
     "breaks its schema at the warm-up": ('act = [""]', 'act = ["nan"]', "outputs.y[0]: nan is not finite"),
     "dies at the warm-up": ('act = [""]', 'act = ["kill"]', "was killed by signal 9"),
-    "takes too long": ("load_seconds = 20", "load_seconds = 0.05", "within 0.05 s|in 0.05 s"),
+    "takes too long": ("load_seconds = 20", "load_seconds = 0.001", "within 0.001 s|in 0.001 s"),
 }
 
 
