@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,6 +107,20 @@ def test_a_storm_of_deaths_is_started_ever_more_rarely(tmp_path: Path) -> None:
     assert control.attempts["m", A].next_start == second
 
 
+@contextmanager
+def no_room_for(record: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A disk on which this record cannot be written."""
+
+    def full(path: Path, written: Value) -> None:
+        if path == record:
+            raise Unavailable("No space left on device", "make room")
+        write_record(path, written)
+
+    with monkeypatch.context() as disk:
+        disk.setattr("headgate.planes.local.control.write_record", full)
+        yield
+
+
 @pytest.mark.parametrize("record", ["wishes", "serving"])
 def test_what_could_not_be_written_down_is_written_down_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: str
@@ -119,18 +135,12 @@ def test_what_could_not_be_written_down_is_written_down_later(
     new = Wish(revision=2, topology=of(A, candidate=Variant(bundle=B)))
     told = []
 
-    def full(path: Path, written: Value) -> None:
-        if path == getattr(layout, record):
-            raise Unavailable("No space left on device", "make room")
-        write_record(path, written)
-
     def give() -> None:
         control.wish("m", new)
         control.advance({"m": new.topology})
         told.append(control.to_tell())
 
-    with monkeypatch.context() as disk:
-        disk.setattr("headgate.planes.local.control.write_record", full)
+    with no_room_for(getattr(layout, record), monkeypatch):
         for _ in range(2):  # whoever asked asks again, and the second time nothing is new
             with pytest.raises(Unavailable, match="No space"):
                 give()
@@ -155,16 +165,9 @@ def test_a_new_stable_that_died_while_the_disk_was_full_gets_no_callers(
     control.advance({"m": of(A)})
     control.inform({"m": Wish(revision=2, topology=of(B))})
 
-    def full(path: Path, written: Value) -> None:
-        if path == getattr(layout, record):
-            raise Unavailable("No space left on device", "make room")
-        write_record(path, written)
-
     runs = running(a="R", b="R")
-    with monkeypatch.context() as disk:
-        disk.setattr("headgate.planes.local.control.write_record", full)
-        with pytest.raises(Unavailable, match="No space"):
-            control.advance({"m": of(B)})
+    with no_room_for(getattr(layout, record), monkeypatch), pytest.raises(Unavailable, match="No space"):
+        control.advance({"m": of(B)})
     runs = running(a="R", b="S")
     control.advance({"m": of(B)})
     assert [(one.revision, one.topology) for one in control.to_tell()] == [(1, of(A))]

@@ -35,11 +35,20 @@ def identity_of(pid: int) -> Identity | None:
         return None
 
 
-def alive(identity: Identity) -> bool:
-    """Whether exactly this process still runs. A dead child is reaped on the way."""
+def process_of(identity: Identity) -> psutil.Process | None:
+    """Exactly this process, be it dead and not reaped; None when its number is nobody's, or another's."""
     try:
         process = psutil.Process(identity.pid)
-        if abs(process.create_time() - identity.created) > CLOCK_STEP:
+        return process if abs(process.create_time() - identity.created) <= CLOCK_STEP else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def alive(identity: Identity) -> bool:
+    """Whether exactly this process still runs. A dead child is reaped on the way."""
+    process = process_of(identity)
+    try:
+        if process is None:
             return False
         if process.status() == psutil.STATUS_ZOMBIE:
             reap(identity.pid)
@@ -53,9 +62,9 @@ def gone(identity: Identity) -> bool:
     """Whether nothing of it is left; killed, its first thread may end before others, and these hold its ports."""
     if alive(identity):
         return False
+    process = process_of(identity)
     try:
-        process = psutil.Process(identity.pid)
-        return abs(process.create_time() - identity.created) > CLOCK_STEP or process.num_threads() == 1
+        return process is None or process.num_threads() < 2
     except psutil.NoSuchProcess:
         return True
 
