@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import time
 from collections import Counter
@@ -25,7 +24,7 @@ from headgate.planes.local.envoy import Envoy, free_port
 from headgate.planes.local.layout import Gateway, Layout, read_record
 from headgate.telemetry import look
 from headgate.topology import Topology, Variant
-from tests.headgate.environments import statuses, wait_for
+from tests.headgate.environments import logged, statuses, wait_for
 from tests.headgate.upstreams import Upstream, upstream
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
@@ -47,7 +46,7 @@ class Gate:
         asyncio.run(self.publish())
 
     async def publish(self) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         async with aiohttp.ClientSession() as session:
             while not await self.envoy.publish(self.served.values(), session):
                 assert time.monotonic() < deadline, "Envoy did not take it up"
@@ -70,9 +69,9 @@ class Gate:
         path = self.envoy.layout.access_log
 
         def found() -> list[dict[str, Any]]:
-            return [line for line in map(json.loads, path.read_text().splitlines()) if line["model"] == model]
+            return [line for line in logged(path) if line["model"] == model]
 
-        wait_for(lambda: len(found()) >= count, within=5, told=lambda: len(found()))
+        wait_for(lambda: len(found()) >= count, within=20, told=lambda: len(found()))
         return found()
 
     def candidates(self, model: str, keys: int) -> set[str]:
@@ -411,7 +410,7 @@ def test_a_large_log_is_set_aside_under_the_next_number(
         asyncio.run(rotate())
         wait_for(path.exists, within=5)
         aside = path.with_name(f"access-{number}.jsonl")
-        assert Counter(json.loads(line)["model"] for line in aside.read_text().splitlines())["rotate"] == 3
+        assert Counter(line["model"] for line in logged(aside))["rotate"] == 3
 
 
 def test_a_killed_gateway_needs_no_room_on_the_disk_to_come_back(

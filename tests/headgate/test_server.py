@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from headgate.server.records import sampled
+from tests.headgate.environments import logged
 
 MOODY = Path(__file__).parent / "models" / "moody"
 BUNDLE = "sha256:" + "ab" * 32
@@ -61,13 +62,13 @@ class Server:
         self.name = name
 
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
+        return logged(self.log_file)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.log() if line.get("event") == event]
 
     def predictions(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.predictions_file.read_text().splitlines()]
+        return logged(self.predictions_file)
 
     def connect(self) -> None:
         """Once it listens, which may be long before it is ready."""
