@@ -47,17 +47,17 @@ def last_verdicts(journal: ReleaseJournal) -> list[Judged]:
     return list({fact.step: fact for fact in facts if isinstance(fact, Judged)}.values())
 
 
-def traffic_of(evidence: Evidence, began: Sequence[Began]) -> list[Traffic]:
-    """Requests and failures over time by variant; copies and their disagreements in shadow.
+def traffic_of(evidence: Evidence, began: Sequence[Began]) -> dict[str, list[Traffic]]:
+    """By step, requests and failures over time by variant; copies and their disagreements in shadow.
 
     What is known of a long block alone is spread evenly over the buckets of a report that it reaches into.
     """
     start = min((math.ceil(fact.judged_from.timestamp()) for fact in began), default=0)
-    revisions = {fact.revision for fact in began}
-    cells = {cell: counters for cell, counters in evidence.counts.items() if cell.revision in revisions}
+    steps = {fact.revision: fact.step for fact in began}
+    cells = {cell: counters for cell, counters in evidence.counts.items() if cell.revision in steps}
     blocks = [cell.block for cell in cells]
     width = width_for(max(blocks) - min(blocks), POINTS) if blocks else 1
-    sums: dict[tuple[int, str], list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[tuple[str, int, str], list[int]] = defaultdict(lambda: [0, 0])
     for cell, counters in cells.items():
         shadow = cell.variant == SHADOW
         requests = counters.get("pairs" if shadow else "requests", 0)
@@ -65,14 +65,16 @@ def traffic_of(evidence: Evidence, began: Sequence[Began]) -> list[Traffic]:
         length = length_at(cell.block, start)
         pieces = length // math.gcd(length, width, cell.block % width) if width < FINE * length else 1
         for piece in range(pieces):
-            counted = sums[cell.block + piece * length // pieces, cell.variant]
+            counted = sums[steps[cell.revision], cell.block + piece * length // pieces, cell.variant]
             counted[0] += part(requests, piece, pieces)
             counted[1] += part(errors, piece, pieces)
-    return [
-        Traffic(time=second(block), variant=variant, requests=max(requests, errors), errors=errors)
-        for (block, variant), (requests, errors) in sorted(sums.items())
-        if variant in (STABLE, CANDIDATE, SHADOW)
-    ]
+    found: dict[str, list[Traffic]] = defaultdict(list)
+    for (step, block, variant), (requests, errors) in sorted(sums.items()):
+        if variant in (STABLE, CANDIDATE, SHADOW):
+            found[step].append(
+                Traffic(time=second(block), variant=variant, requests=max(requests, errors), errors=errors)
+            )
+    return found
 
 
 def part(count: int, piece: int, pieces: int) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
 
 from pydantic import AwareDatetime, Field
 
@@ -133,7 +134,7 @@ def story(
     *,
     release: str,
     entries: Sequence[Entry],
-    traffic: Sequence[Traffic] = (),
+    traffic: Mapping[str, Sequence[Traffic]] = MappingProxyType({}),
     evidence: Sequence[EvidencePoint] = (),
     durations: Sequence[Durations] = (),
 ) -> Story:
@@ -142,7 +143,7 @@ def story(
     Args:
         release: its id.
         entries: its whole ledger, in order.
-        traffic: requests and errors per bucket of time and variant, at any resolution and in any order.
+        traffic: by step, requests and errors per bucket of time and variant, at any resolution and in any order.
         evidence: the course of the e-values, in any order. A gate without any is drawn from its verdicts alone.
         durations: how long answers took, in the order of the steps.
     """
@@ -154,7 +155,8 @@ def story(
             f"release {release} has no request in its ledger", "name a release that `headgate history` shows"
         )
     at = {kind: entry for entry, fact in reversed(dated) if (kind := fact.kind) in {"decided", "concluded"}}
-    drawn, width = bucketed(traffic)
+    whole = [bucket for buckets in traffic.values() for bucket in buckets]
+    drawn, width = bucketed(whole)
     walk = walk_of(planned(release, state), state, dated, traffic)
     verdicts = verdicts_of(dated)
     return Story(
@@ -183,7 +185,7 @@ def story(
         walk=walk,
         checks=checks_of(dated),
         verdicts=verdicts,
-        totals=totals(traffic),
+        totals=totals(whole),
         traffic=drawn,
         bucket_seconds=width,
         evidence=thinned([*evidence, *between(verdicts, walk, known={point.gate for point in evidence})]),

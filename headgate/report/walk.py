@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -56,9 +56,12 @@ class Stop(Value):
 
 
 def walk_of(
-    names: Sequence[str], state: Release, dated: Sequence[Dated], traffic: Sequence[Traffic]
+    names: Sequence[str], state: Release, dated: Sequence[Dated], traffic: Mapping[str, Sequence[Traffic]]
 ) -> tuple[Stop, ...]:
-    """Every stop in order, also those that were not reached. `names` are the steps that the plan asks for."""
+    """Every stop in order, also those that were not reached. `names` are the steps that the plan asks for.
+
+    `traffic` is by the step under whose split a request came, which is not always the step of that moment.
+    """
     every = dict.fromkeys([*names, *(began.step for began in state.began)])
     stopped = stopped_at(state)
     before: tuple[Stop, ...] = (
@@ -67,7 +70,7 @@ def walk_of(
     )
     if state.requested and state.requested.intent is not Intent.RELEASE:  # stored bytes are neither checked nor gated
         before = ()
-    return (*before, *(step_stop(name, state, dated, traffic, stopped=stopped == name) for name in every))
+    return (*before, *(step_stop(name, state, dated, traffic.get(name, ()), stopped=stopped == name) for name in every))
 
 
 def planned(release: str, state: Release) -> tuple[str, ...]:
@@ -145,7 +148,7 @@ def step_stop(name: str, state: Release, dated: Sequence[Dated], traffic: Sequen
         weight=last.weight,
         mirror=last.mirror,
         judged_from=utc(last.judged_from),
-        totals=totals(bucket for bucket in traffic if utc(began) <= bucket.time < utc(ended)),
+        totals=totals(traffic),
     )
 
 

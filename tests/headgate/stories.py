@@ -223,7 +223,7 @@ def promoted() -> Story:
         *opening("2.0.0", "1.0.0", CHECKS),
         (after(26), WORKER, Staged(revision=5, summary="1 server ready, golden probe answered in 5 ms")),
     ]
-    traffic: list[Traffic] = []
+    traffic: dict[str, list[Traffic]] = {}
     before: Mapping[str, Proven] = {}
     evidence: list[EvidencePoint] = []
     for index, (step, weight, start, end) in enumerate(STEPS):
@@ -235,7 +235,7 @@ def promoted() -> Story:
             judged(step, end - 0.3, proof(step, weight)),
             (after(end), WORKER, Passed(step=step)),
         ]
-        traffic += live(start, end + 1, weight, mirror=not weight, bad=0.004 if not weight else 0.0, seed=index)
+        traffic[step] = live(start, end + 1, weight, mirror=not weight, bad=0.0 if weight else 0.004, seed=index)
         evidence += course(start + 3, end, before, GOOD if weight else AGREED, seed=index)
         before = GOOD if weight else AGREED
     reason = "canary 50 %: safety proven at the next share; candidate fails 0.2 % of its keys, stable 0.2 %"
@@ -268,7 +268,7 @@ def stopped_in_shadow() -> Story:
     return story(
         release="co2-weekly-20261121-140211-c2d9",
         entries=written(facts),
-        traffic=live(27, 38, 0, mirror=True, bad=0.11),
+        traffic={"shadow": live(27, 38, 0, mirror=True, bad=0.11)},
         evidence=course(30, 37, {}, {"disagreement": proven, "errors": NOTHING, "latency": NOTHING}),
     )
 
@@ -302,7 +302,7 @@ def stopped_in_canary(
         *opening(version, "2.0.0", CHECKS),
         (after(26), WORKER, Staged(revision=16, summary="1 server ready, golden probe answered in 5 ms")),
     ]
-    traffic: list[Traffic] = []
+    traffic: dict[str, list[Traffic]] = {}
     evidence: list[EvidencePoint] = []
     before: Mapping[str, Proven] = {}
     *_, (last, _, _, over) = steps
@@ -311,13 +311,13 @@ def stopped_in_canary(
         facts.append((after(end - 0.4), WORKER, seen(step, end - 0.4)))
         if step == last:
             halfway = {gate: Proven(harm, 0.4 * safe) for gate, (harm, safe) in GOOD.items()}
-            traffic += live(start, start + turn, weight) + live(start + turn, end + 3, weight, bad=bad)
+            traffic[step] = live(start, start + turn, weight) + live(start + turn, end + 3, weight, bad=bad)
             evidence += course(start + 3, start + turn, before, halfway)
             evidence += course(start + turn + 1, end, halfway, proven, seed=5, same_step=True)
         else:
             facts.append(judged(step, end - 0.3, proof(step, weight)))
             facts.append((after(end), WORKER, Passed(step=step)))
-            traffic += live(start, end + 1, weight, mirror=not weight, bad=0.004 if not weight else 0.0, seed=index)
+            traffic[step] = live(start, end + 1, weight, mirror=not weight, bad=0.0 if weight else 0.004, seed=index)
             evidence += course(start + 3, end, before, GOOD if weight else AGREED, seed=index)
             before = GOOD if weight else AGREED
     facts += [

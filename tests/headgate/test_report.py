@@ -167,8 +167,14 @@ def test_numbers_give_the_story_back(name: str) -> None:
 
 
 @REPEATED
-@given(entries=LEDGERS, traffic=st.lists(TRAFFIC, max_size=30), evidence=st.lists(POINTS_SEEN, max_size=30))
-def test_every_ledger_can_be_told(entries: list[Entry], traffic: list[Traffic], evidence: list[EvidencePoint]) -> None:
+@given(
+    entries=LEDGERS,
+    traffic=st.dictionaries(st.sampled_from(["shadow", "canary 5 %"]), st.lists(TRAFFIC, max_size=30)),
+    evidence=st.lists(POINTS_SEEN, max_size=30),
+)
+def test_every_ledger_can_be_told(
+    entries: list[Entry], traffic: dict[str, list[Traffic]], evidence: list[EvidencePoint]
+) -> None:
     told = story(release="r", entries=entries, traffic=traffic, evidence=evidence)
     assert Story.model_validate_json(numbers(told)) == told
     assert "script" not in Outline(render(told)).tags

@@ -54,9 +54,20 @@ def test_the_course_of_every_step_ends_at_its_own_verdict() -> None:
 def test_long_blocks_are_spread_and_lose_no_request() -> None:
     evidence, began_, _ = seen_release()
     whole, thin = traffic_of(evidence, began_), traffic_of(evidence.thinned(SECOND), began_)
-    assert totals(thin) == totals(whole)
-    late = [bucket for bucket in thin if bucket.time >= NOON + timedelta(seconds=700)]
-    assert {bucket.requests for bucket in late} <= {7, 14}
+    assert {step: totals(seen) for step, seen in thin.items()} == {step: totals(seen) for step, seen in whole.items()}
+    assert {bucket.requests for bucket in thin["canary 50 %"]} <= {7, 14}
+
+
+def test_a_request_counts_where_its_split_was_asked_for() -> None:
+    """The gateway may split as the next step asks before the ledger says so: no live request is shadow's."""
+    evidence, began_, _ = seen_release()
+    early = Evidence({Cell(SECOND + 80, began_[1].revision, "candidate"): {"requests": 14}})
+    traffic = traffic_of(evidence.merge(early), began_)
+    assert [(total.variant, total.requests) for total in totals(traffic["shadow"])] == [("stable", 630)]
+    assert [(total.variant, total.requests) for total in totals(traffic["canary 5 %"])] == [
+        ("stable", 630),
+        ("candidate", 644),
+    ]
 
 
 def test_durations_are_told_by_step_and_side() -> None:
