@@ -63,7 +63,7 @@ class Load:
         for name in ("rate", "seconds", "requests", "concurrency", "keys", "timeout_seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
-                raise Rejected(f"{name} is {value}", f"give a {name} above 0")
+                raise Rejected(f"{name} is {value}", f"give {name} above 0")
 
 
 async def run(load: Load, on_progress: Callable[[Summary], None] | None = None) -> Summary:
