@@ -6,18 +6,20 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import TimeoutError as NotInTime
 
 SCREENS = Path(os.environ["HEADGATE_SCREENS"]) if "HEADGATE_SCREENS" in os.environ else None
 """Where pictures go that the documentation shows; nowhere, unless they shall be taken anew."""
 COLOURS = 128
 WIDTH, HEIGHT = 1280, 900
-PATIENCE_MS = 120_000
+PATIENCE_MS, LOOK_MS = 120_000, 3_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -34,21 +36,25 @@ class Ui:
         expect(self.page.get_by_text("Validate parameters")).to_be_visible()
 
     def send(self, what: str = "create_flow_run") -> int:
-        """Press the button, again when the server was too busy, as a person would; the status that it answered."""
-        while True:
-            with self.page.expect_response(lambda answer: answer.url.endswith(what)) as told:
-                self.page.get_by_role("button", name="Submit").click()
-            if told.value.status != 503:
-                return told.value.status
+        """Press the button; the status that was answered."""
+        with self.page.expect_response(lambda answer: answer.url.endswith(what)) as told:
+            self.page.get_by_role("button", name="Submit").click()
+        return told.value.status
 
     def run(self, run: str) -> None:
         """Open a run, all of its time in sight."""
         self.page.goto(f"{self.address}/runs/flow-run/{run}")
         self.page.get_by_role("button", name="Recenter graph").click()
 
-    def tab(self, name: str) -> None:
-        """Turn to a part of the page."""
-        self.page.locator(".p-tab", has_text=name).click()
+    def tab(self, name: str, shows: str) -> None:
+        """Turn to a part of the page until it shows that; while the page fills, it turns back to its first part."""
+        found = self.page.get_by_text(shows).first
+        for _ in range(PATIENCE_MS // LOOK_MS):
+            self.page.locator(".p-tab", has_text=name).click()
+            with suppress(NotInTime):
+                found.wait_for(timeout=LOOK_MS)
+                return
+        raise AssertionError(f"{name} does not show {shows}")
 
     def field(self, label: str) -> Locator:
         """The field of that label, whether it must be filled in or not."""
@@ -95,7 +101,17 @@ def ui_at(browser: Browser, address: str) -> Iterator[Ui]:
     """A page of its own."""
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
     context.set_default_timeout(PATIENCE_MS)
+    context.route(f"{address}/api/**", asked_again)
     try:
         yield Ui(context.new_page(), address)
     finally:
+        context.unroute_all(behavior="ignoreErrors")
         context.close()
+
+
+def asked_again(route: Route) -> None:
+    """Ask until the server is not too busy: its pages do not, and stay empty until a person loads them again."""
+    answer = route.fetch(timeout=PATIENCE_MS)
+    while answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer = route.fetch(timeout=PATIENCE_MS)
+    route.fulfill(response=answer)

@@ -107,10 +107,16 @@ class Place:
     def model(self, version: str, *, gain: float = 1.0, program: str = TINY, manifest: str = MANIFEST) -> str:
         """Write a model folder, and say where."""
         folder = self.folder / "models" / version
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "headgate.toml").write_text(manifest.format(version=version, gain=gain))
         (folder / "model.py").write_text(textwrap.dedent(program))
         return str(folder)
+
+    def newer(self, program: str = TINY) -> str:
+        """Write a model folder of a version that no test had yet, nor this one before; where, seen from this place."""
+        minor = len(list((self.folder / "models").iterdir()))
+        self.model(f"1.{minor}.0", gain=1 + minor / 200, program=program)
+        return f"models/1.{minor}.0"
 
 
 @pytest.fixture(scope="session")

@@ -101,11 +101,11 @@ class Prefect:
         found: list[httpx.Response] = []
 
         def answered() -> bool:
-            with httpx.Client(trust_env=False, timeout=30) as client:
+            with httpx.Client(trust_env=False, timeout=120) as client:
                 found[:] = [client.request(method, f"{self.address}/api/{path}", json=body)]
             return found[0].status_code != 503
 
-        wait_for(answered, 60)
+        wait_for(answered, 120)
         return found[0]
 
     def deployment(self, name: str) -> str:
@@ -134,7 +134,7 @@ class Prefect:
         """The id of a flow's run that was made last, and not for a schedule."""
         return next(str(run["id"]) for run in self.runs(name) if not run["auto_scheduled"])
 
-    def reaches(self, run: str, *states: str, seconds: float = 240, told: Callable[[], object] = lambda: "") -> str:
+    def reaches(self, run: str, *states: str, seconds: float = 300, told: Callable[[], object] = lambda: "") -> str:
         """Wait until a run has a state of one of these names; the name."""
 
         def reached() -> bool:

@@ -93,7 +93,7 @@ def undisturbed(place: Place) -> Iterator[Place]:
 
 def broken_toml(place: Place) -> Path:
     folder = place.folder / "broken"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "headgate.toml").write_text("[model\nname = 'tiny'")
     return folder
 
