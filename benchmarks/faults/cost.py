@@ -58,13 +58,14 @@ def ratios(address: str, folder: Path, pairs: int) -> list[dict[str, Any]]:
     with temporary_settings({PREFECT_API_URL: address, PREFECT_HOME: folder}):
         counts: Counter[str] = Counter()
         release, bare = release_flow(counts), bare_flow()
-        measured: list[tuple[Took, Took]] = []
-        for number in range(pairs + 1):
+
+        def pair(number: int) -> tuple[Took, Took]:
             plan = plan_of(bundle(environment, f"1.{number}.0"))
             counts.clear()
-            ours = timed(lambda plan=plan: succeeded(release(plan, environment)))  # type: ignore[misc]
-            theirs = timed(lambda: bare(counts.total()))
-            measured.append((ours, theirs))
+            ours = timed(lambda: succeeded(release(plan, environment)))
+            return ours, timed(lambda: bare(counts.total()))
+
+        measured = [pair(number) for number in range(pairs + 1)]
     kept = measured[1:]  # the first ones load what all others find
     return compared(kept, counts.total())
 

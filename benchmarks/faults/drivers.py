@@ -135,7 +135,7 @@ def forked(order: Mapping[str, Any]) -> int:
         with Path(order["log"]).open("ab", buffering=0) as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        with Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
         sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
         code = child(order)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from benchmarks.faults.server import await_health
 from headgate.planes.local.envoy import free_port
@@ -168,8 +169,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def end_runs(side: PrefectSide) -> None:
     """Kill what still runs with this side's folder in its environment: runs outlive their worker."""
-    import psutil  # noqa: PLC0415 - only here
-
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("PREFECT_HOME") == str(side.folder) and process.pid != os.getpid():

@@ -112,8 +112,8 @@ class World:
     def lines(self, count: int) -> list[dict[str, Any]]:
         """All lines of the access log, once there are `count` of them."""
         path = self.environment.folder / "gateway" / "access.jsonl"
-        wait_for(lambda: len(logged(path)) >= count, within=20, told=path.read_text)
-        return logged(path)
+        wait_for(lambda: len(whole_lines(path)) >= count, within=20, told=path.read_text)
+        return [json.loads(line) for line in whole_lines(path)]
 
     def servers(self) -> dict[str, dict[str, Any]]:
         """Records of the model servers that were started, by instance."""
@@ -159,10 +159,10 @@ def wait_for(true: Callable[[], bool], *, within: float, told: Callable[[], obje
         time.sleep(0.02)
 
 
-def logged(path: Path) -> list[dict[str, Any]]:
+def whole_lines(path: Path) -> list[str]:
     """What a log says so far; whoever writes may be in the middle of its last line."""
     whole, _, _ = path.read_text().rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+    return whole.splitlines()
 
 
 def statuses(responses: list[httpx.Response]) -> Counter[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
 import time
 from collections import Counter
@@ -24,7 +25,7 @@ from headgate.planes.local.envoy import Envoy, free_port
 from headgate.planes.local.layout import Gateway, Layout, read_record
 from headgate.telemetry import look
 from headgate.topology import Topology, Variant
-from tests.headgate.environments import logged, statuses, wait_for
+from tests.headgate.environments import statuses, wait_for, whole_lines
 from tests.headgate.upstreams import Upstream, upstream
 
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
@@ -69,7 +70,7 @@ class Gate:
         path = self.envoy.layout.access_log
 
         def found() -> list[dict[str, Any]]:
-            return [line for line in logged(path) if line["model"] == model]
+            return [line for line in map(json.loads, whole_lines(path)) if line["model"] == model]
 
         wait_for(lambda: len(found()) >= count, within=20, told=lambda: len(found()))
         return found()
@@ -410,7 +411,7 @@ def test_a_large_log_is_set_aside_under_the_next_number(
         asyncio.run(rotate())
         wait_for(path.exists, within=5)
         aside = path.with_name(f"access-{number}.jsonl")
-        assert Counter(line["model"] for line in logged(aside))["rotate"] == 3
+        assert Counter(json.loads(line)["model"] for line in whole_lines(aside))["rotate"] == 3
 
 
 def test_a_killed_gateway_needs_no_room_on_the_disk_to_come_back(

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from headgate.server.records import sampled
-from tests.headgate.environments import logged
+from tests.headgate.environments import whole_lines
 
 MOODY = Path(__file__).parent / "models" / "moody"
 BUNDLE = "sha256:" + "ab" * 32
@@ -62,13 +62,13 @@ class Server:
         self.name = name
 
     def log(self) -> list[dict[str, Any]]:
-        return logged(self.log_file)
+        return [json.loads(line) for line in whole_lines(self.log_file) if line.startswith("{")]
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.log() if line.get("event") == event]
 
     def predictions(self) -> list[dict[str, Any]]:
-        return logged(self.predictions_file)
+        return [json.loads(line) for line in whole_lines(self.predictions_file)]
 
     def connect(self) -> None:
         """Once it listens, which may be long before it is ready."""
