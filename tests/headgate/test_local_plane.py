@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ from headgate.planes import local, open_plane
 from headgate.planes.local import processes
 from headgate.planes.local.envoy import free_port
 from headgate.planes.local.layout import Layout, Supervisor, read_record
-from headgate.planes.local.running import supervisors_now
+from headgate.planes.local.running import supervisors_now, wait_until_ready
 from headgate.releasing.sweep import sweep
 from headgate.topology import Variant
 from tests.headgate.environments import REQUEST, World, wait_for, world
@@ -32,10 +33,17 @@ CALLERS = 4
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("local")) as one:
         one.good, one.better = one.bundle(), one.bundle(factor=2)
         yield one
+
+
+@pytest.fixture
+def place(kept: World) -> World:
+    """The same for all, and up, whatever the test before has left of it."""
+    local.up(kept.environment)
+    return kept
 
 
 class Traffic:
@@ -94,12 +102,14 @@ def supervisor(place: World) -> processes.Identity:
     return record.process
 
 
-def kill_supervisors(place: World) -> None:
+def kill_supervisors(environment: Environment) -> None:
     """All of them, the one that waits too; first stopped, so that none starts another meanwhile."""
     for number in (signal.SIGSTOP, signal.SIGKILL):
-        for one in supervisors_now(place.environment):
+        killed = supervisors_now(environment)
+        for one in killed:
             kill(one.pid, number)
-    wait_for(lambda: not supervisors_now(place.environment), within=5)
+    wait_for(lambda: not any(processes.alive(one) for one in killed), within=20)
+    assert not supervisors_now(environment)
 
 
 def stands_by(place: World) -> bool:
@@ -129,7 +139,7 @@ def test_killed_supervisors_change_nothing_and_the_next_one_adopts_all(place: Wo
     place.serve(place.good, candidate=Variant(bundle=place.better), weight=0.3, salt="s")
     before, gateway = (place.pids(place.good), place.pids(place.better)), place.gateway_pid()
     with Traffic(place) as traffic:
-        kill_supervisors(place)
+        kill_supervisors(place.environment)
         traffic.more(100)
         with pytest.raises(Unavailable, match="headgate up"):
             place.plane.status("echo")
@@ -147,7 +157,7 @@ def test_after_a_power_cut_it_serves_again_from_what_the_store_has(place: World,
     """Everybody is gone at once, and of the small files that were moved into place last a part is there, or nothing."""
     place.serve(place.good, candidate=Variant(bundle=place.better), weight=0.3, salt="s")
     everyone = [place.gateway_pid(), *place.pids(place.good), *place.pids(place.better)]
-    kill_supervisors(place)
+    kill_supervisors(place.environment)
     for pid in everyone:
         kill(pid)
     wait_for(lambda: not any(processes.identity_of(pid) for pid in everyone), within=10)
@@ -167,7 +177,7 @@ def test_after_a_power_cut_it_serves_again_from_what_the_store_has(place: World,
 def test_a_sweep_brings_up_what_was_killed_and_leaves_down_what_was_brought_down(place: World) -> None:
     """Where callers know it, whatever port the sweep has heard of."""
     place.serve(place.good)
-    kill_supervisors(place)
+    kill_supervisors(place.environment)
     elsewhere = place.environment.model_copy(update={"port": free_port()})
     assert [done.what for done in sweep(elsewhere, "sweep")] == ["nobody supervised production: it is up again"]
     place.converged()
@@ -183,7 +193,7 @@ def test_a_sweep_brings_up_what_was_killed_and_leaves_down_what_was_brought_down
 def test_a_server_whose_record_was_lost_is_ended_by_whoever_takes_over(place: World) -> None:
     place.serve(place.good)
     before = place.pids(place.good)
-    kill_supervisors(place)
+    kill_supervisors(place.environment)
     for path in Layout(place.environment).servers.glob("*.json"):
         os.truncate(path, 0)
     local.up(place.environment)
@@ -194,7 +204,7 @@ def test_a_server_whose_record_was_lost_is_ended_by_whoever_takes_over(place: Wo
 
 def test_a_wish_written_while_nobody_supervised_is_read_from_the_ledger(place: World) -> None:
     place.serve(place.good)
-    kill_supervisors(place)
+    kill_supervisors(place.environment)
     with pytest.raises(Unavailable):
         place.wish(place.better)
     local.up(place.environment)
@@ -337,6 +347,17 @@ def test_two_at_once_are_one_supervisor(tmp_path_factory: pytest.TempPathFactory
     assert not local.down(environment)
     assert not processes.identity_of(first.pid)
     assert not supervisors_now(environment)
+
+
+def test_nobody_waits_for_a_supervisor_that_ended(tmp_path: Path) -> None:
+    environment = Environment(home=str(tmp_path), store=f"file://{tmp_path}/store", port=free_port())
+    try:
+        local.up(environment, wait=False)
+        kill_supervisors(environment)
+        with pytest.raises(Unavailable, match="the supervisor of production ended"):
+            wait_until_ready(environment, Layout(environment))
+    finally:
+        local.down(environment)
 
 
 def test_a_taken_port_is_named_with_its_holder_and_the_way_out(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -41,11 +42,27 @@ def test_a_process_runs_as_long_as_any_of_its_threads_holds_its_ports(tmp_path: 
 
 def test_another_process_with_the_same_number_is_nobody_we_know(tmp_path: Path) -> None:
     identity = processes.start([sys.executable, "-c", "input()"], log=tmp_path / "log", folder=tmp_path)
-    older = identity.model_copy(update={"created": identity.created - 1})
-    assert not processes.alive(older)
-    processes.send(older, signal.SIGKILL)
+    older = identity.model_copy(update={"started": identity.started - 1})
+    before_the_reboot = identity.model_copy(update={"boot": "another"})
+    for other in (older, before_the_reboot):
+        assert not processes.alive(other)
+        processes.send(other, signal.SIGKILL)
+    assert processes.alive(identity)
     processes.stop(identity, patience=5)
     assert not processes.alive(identity)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_process_is_the_same_after_the_clock_was_set(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    """The system then says that the machine booted, and the process started, at another time."""
+    identity = processes.identity_of(os.getpid())
+    assert identity
+    booted, created = psutil.boot_time(), psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: booted + hours * 3600)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: created(process) + hours * 3600)
+    assert processes.alive(identity)
+    (found,) = (one for one, _ in processes.commanded(*psutil.Process().cmdline()) if one.pid == os.getpid())
+    assert found.started == pytest.approx(identity.started)
 
 
 def test_a_port_is_free_while_old_connections_to_it_linger() -> None:

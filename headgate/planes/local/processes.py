@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -14,23 +15,40 @@ import psutil
 
 from headgate.values import Value
 
-CLOCK_STEP = 0.05
-"""Seconds by which two readings of one process's start time may differ."""
+STARTED_STEP = 0.05
+"""Seconds by which two readings of one process's start may differ."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Linux gives every boot a name."""
 
 
 class Identity(Value):
-    """A process that can not be mistaken for a later one with the same number."""
+    """A process that can not be mistaken for a later one with the same number, nor lost when the clock is set."""
 
     pid: int
-    created: float
-    """When it started, seconds since 1970, as the system says."""
+    started: float
+    """Seconds from the machine's boot to its start: no correction of the clock changes that."""
+    boot: str
+    """Which boot; empty where the system has no name for it."""
+
+
+@functools.cache
+def this_boot() -> str:
+    """The name of the machine's boot; empty where there is none."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def identified(process: psutil.Process) -> Identity:
+    """Who this is. Raises `psutil.NoSuchProcess` when it is nobody any more."""
+    return Identity(pid=process.pid, started=process.create_time() - psutil.boot_time(), boot=this_boot())
 
 
 def identity_of(pid: int) -> Identity | None:
     """Who has this number now; None when nobody does."""
     try:
-        process = psutil.Process(pid)
-        return Identity(pid=pid, created=process.create_time())
+        return identified(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return None
 
@@ -39,9 +57,11 @@ def process_of(identity: Identity) -> psutil.Process | None:
     """Exactly this process, be it dead and not reaped; None when its number is nobody's, or another's."""
     try:
         process = psutil.Process(identity.pid)
-        return process if abs(process.create_time() - identity.created) <= CLOCK_STEP else None
+        found = identified(process)
     except psutil.NoSuchProcess:
         return None
+    same = found.boot == identity.boot and abs(found.started - identity.started) <= STARTED_STEP
+    return process if same else None
 
 
 def alive(identity: Identity) -> bool:
@@ -127,11 +147,16 @@ def ends(identity: Identity, *, within: float) -> bool:
 
 
 def commanded(*words: str) -> Iterator[tuple[Identity, list[str]]]:
-    """Every process of this machine whose command line holds all of `words`, with that line."""
-    for process in psutil.process_iter(["cmdline", "create_time", "status"]):
-        line = process.info["cmdline"] or []
-        if process.info["status"] != psutil.STATUS_ZOMBIE and all(word in line for word in words):
-            yield Identity(pid=process.pid, created=process.info["create_time"]), line
+    """Every process of this machine whose command line holds all of `words`, with that line.
+
+    One that is just ending has no command line any more, and may still be `alive` for a moment.
+    """
+    for pid in psutil.pids():  # `psutil.process_iter` remembers the start of whoever had a number before
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            process = psutil.Process(pid)
+            line = process.cmdline()
+            if all(word in line for word in words) and process.status() != psutil.STATUS_ZOMBIE:
+                yield identified(process), line
 
 
 def last_line(log: Path) -> str:

@@ -190,6 +190,9 @@ def wait_until_ready(environment: Environment, layout: Layout) -> None:
             told = LocalPlane(environment).ready()
             if told["informed"] and told["published"]:
                 return
+        if present(environment, layout) is None:  # also when the one that was found was just about to end
+            said = processes.last_line(layout.supervisor_output) or "it said nothing"
+            raise Unavailable(f"the supervisor of {environment.name} ended: {said}", f"read {layout.supervisor_log}")
         time.sleep(0.05)
     missing = told.get("message") or ("the gateway" if told.get("informed") else f"an answer of {environment.store}")
     raise Unavailable(f"environment {environment.name} is not ready: {missing}", f"read {layout.supervisor_log}")
