@@ -60,10 +60,11 @@ def worker(place: Place) -> Iterator[Place]:
 
 
 def repository(place: Place, name: str, version: str = "1.0.0", program: str = TINY) -> Path:
-    """A model in a repository of its own, its version tagged."""
-    folder = place.folder / name
+    """A model in a repository of its own, its version tagged; another model when a test is run again."""
+    names = (name, *(f"{name}-{number}" for number in range(2, 10)))
+    folder = next(path for path in map(place.folder.joinpath, names) if not path.exists())
     folder.mkdir()
-    (folder / "headgate.toml").write_text(MANIFEST.format(version=version, gain=1.0).replace("tiny", name))
+    (folder / "headgate.toml").write_text(MANIFEST.format(version=version, gain=1.0).replace("tiny", folder.name))
     (folder / "model.py").write_text(program)
     git(folder, "init", "-q")
     git(folder, "add", ".")
@@ -106,7 +107,7 @@ def test_a_tag_that_does_not_fit_is_wrong_input_before_anything_is_stored(place:
         assert done.returncode == 2, done
         assert "tag v1.0.0 points at commit" in document(done)["error"]
     assert place.told("history", "-e", "staging")["releases"] == []
-    assert "untagged" not in "".join(path.read_text(errors="ignore") for path in stored_files(place))
+    assert folder.name not in "".join(path.read_text(errors="ignore") for path in stored_files(place))
 
 
 def test_the_same_order_is_placed_once(place: Place) -> None:
@@ -136,11 +137,12 @@ def test_a_release_that_nobody_carries_out_is_still_open(place: Place) -> None:
     timed = place.headgate(*words, "0.5")
     assert timed.returncode == 4, timed
     assert "left after 0.5 s; the release goes on" in timed.stdout
-    stopped = place.begin(*words, log="stopped.log")
-    wait_for(lambda: "asked for before" in (place.folder / "stopped.log").read_text(), 60)
+    log = f"{folder.name}.log"
+    stopped = place.begin(*words, log=log)
+    wait_for(lambda: "asked for before" in (place.folder / log).read_text(), 60)
     time.sleep(1)  # until it follows: before, Ctrl-C is an ordinary one
     stopped.send_signal(signal.SIGINT)
-    assert stopped.wait(60) == 4, (place.folder / "stopped.log").read_text()
+    assert stopped.wait(60) == 4, (place.folder / log).read_text()
     cancel(place, json.loads(order.read_text())["flow_run"])
 
 
@@ -173,14 +175,14 @@ def test_a_model_that_does_not_load_is_wrong_input(worker: Place) -> None:
 
 def test_the_shell_blocks_of_the_page(worker: Place) -> None:
     """The page's own words, as they stand there."""
-    repository(worker, "my-model", "1.2.0")
+    folder = repository(worker, "my-model", "1.2.0")
     page = (REPOSITORY / "docs" / "ci.md").read_text()
     blocks = re.findall(r"^( *)```sh\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
     script = "\n".join(re.sub(f"^{indent}", "", block, flags=re.MULTILINE) for indent, block in blocks)
     assert len(blocks) >= 6
-    done = shell(worker, script, PIPELINE="1")
+    done = shell(worker, script.replace("my-model", folder.name), PIPELINE="1")
     assert done.returncode == 0, done
-    assert "Promoted: my-model 1.2.0 in staging" in done.stdout
+    assert f"Promoted: {folder.name} 1.2.0 in staging" in done.stdout
 
 
 def test_the_steps_for_github(worker: Place) -> None:
