@@ -46,7 +46,7 @@ from headgate.plan import Policy as Reactions
 from headgate.policy import Policy, Role
 from headgate.serving import Alarmed, Queued
 from tests.headgate.facts import FACTS
-from tests.headgate.receivers import CANDIDATE, STABLE, START, asked
+from tests.headgate.notices.receivers import CANDIDATE, STABLE, START, asked
 
 R = "toy-1.1.0-x"
 PEOPLE = Policy(roles={Role.APPROVER: ("bo",), Role.ADMIN: ("cy",)})
