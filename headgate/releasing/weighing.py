@@ -26,8 +26,6 @@ from headgate.stores import ObjectStore
 SAID = ("approved", "declined")
 Word = tuple[int, str]
 """Number of an entry, and what it is taken to say, as JSON."""
-told: set[tuple[str, str]] = set()
-"""Of which release this process has told what it cannot weigh: once is enough."""
 
 
 def settle(journal: ReleaseJournal) -> Release:
@@ -42,10 +40,9 @@ def settle(journal: ReleaseJournal) -> Release:
         return journal.state
     environment = requested.plan.environment
     approved, unknown = weighed(journal, policy_of(journal.store, environment), environment, clock.now())
-    if unknown and (journal.release, unknown.message) not in told:
+    if unknown:
         reason = f"an approval of {journal.release} cannot be weighed where it is carried out: {unknown.message}"
         alarm(journal.store, environment, requested.model, journal.release, reason, actor=journal.actor)
-        told.add((journal.release, unknown.message))
     if journal.state.approved != approved:
         journal.state = journal.state.model_copy(update={"approved": approved})
     return journal.state

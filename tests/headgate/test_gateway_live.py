@@ -81,10 +81,9 @@ class Gate:
         return {line["key"] for line in self.lines(model, keys)[-keys:] if line["assigned"] == "candidate"}
 
 
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    home = str(tmp_path_factory.mktemp("gate"))
-    environment = Environment(home=home, store="memory:gate", port=free_port())
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    environment = Environment(home=str(tmp_path), store="memory:gate", port=free_port())
     envoy = Envoy(Layout(environment).make(), environment.port)
     envoy.start()
     assert envoy.record

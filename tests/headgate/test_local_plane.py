@@ -213,6 +213,8 @@ def test_a_wish_written_while_nobody_supervised_is_read_from_the_ledger(place: W
 
 
 def test_a_killed_candidate_costs_no_answer_and_comes_back(place: World) -> None:
+    place.serve(place.good)
+    wait_for(lambda: not place.pids(place.better), within=20)
     place.serve(place.good, candidate=Variant(bundle=place.better), weight=0.5, salt="s")
     with Traffic(place) as traffic:
         kill(place.pids(place.better)[0])

@@ -40,12 +40,16 @@ def changed(signature: str, *, bit: int) -> str:
     """The same signature with one bit of it turned."""
     head, *lines, foot = signature.splitlines()
     body = bytearray(base64.b64decode("".join(lines)))
-    body[bit // 8 % len(body)] ^= 1 << bit % 8
+    body[bit // 8] ^= 1 << bit % 8
     return "\n".join((head, base64.b64encode(body).decode(), foot, ""))
 
 
+VERSION = range(8 * 6, 8 * 10)
+"""Bits of the format's number, which nobody signs: `ssh-keygen` reads 0 as it reads 1."""
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 8 * 200))
+@given(st.integers(0, 8 * 180).filter(lambda bit: bit not in VERSION))
 def test_no_bit_of_a_signature_can_be_turned(signers: Signers, bit: int) -> None:
     signature = signers.sign(TEXT, "ann")
     assert verify(TEXT, changed(signature, bit=bit), "ann", signers.line("ann"), NAMESPACE, at=NOW)
