@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -22,7 +23,7 @@ from headgate.environment import Environment
 from headgate.errors import Rejected, Unavailable
 from headgate.planes import local, open_plane
 from headgate.planes.local import processes
-from headgate.planes.local.envoy import free_port
+from headgate.planes.local.envoy import free_port, running_now
 from headgate.planes.local.layout import Layout, Supervisor, read_record
 from headgate.planes.local.running import supervisors_now, wait_until_ready
 from headgate.releasing.sweep import sweep
@@ -349,6 +350,25 @@ def test_two_at_once_are_one_supervisor(tmp_path_factory: pytest.TempPathFactory
     assert not local.down(environment)
     assert not processes.identity_of(first.pid)
     assert not supervisors_now(environment)
+
+
+def test_what_another_version_has_left_running_can_be_brought_down(tmp_path: Path) -> None:
+    environment = Environment(home=str(tmp_path), store=f"file://{tmp_path}/store", port=free_port())
+    layout = Layout(environment)
+    try:
+        local.up(environment)
+        left = [*supervisors_now(environment), *running_now(layout)]
+        for path in (layout.supervisor_record, layout.gateway_record):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"from": "tomorrow"}))
+        for ask in (local.up, lambda it: open_plane(it).status("echo")):
+            with pytest.raises(Rejected, match=r"another version of Headgate wrote this.*from: unknown key") as refusal:
+                ask(environment)
+            assert "`headgate down`" in refusal.value.hint
+    finally:
+        assert local.down(environment)
+    assert not any(processes.alive(one) for one in left)
+    local.up(environment)
+    assert local.down(environment)
 
 
 def test_nobody_waits_for_a_supervisor_that_ended(tmp_path: Path) -> None:

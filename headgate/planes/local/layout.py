@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from headgate.environment import Environment
+from headgate.errors import Rejected
 from headgate.files import write_whole
 from headgate.gateway import Doors
 from headgate.gateway.bootstrap import ACCESS_LOG
@@ -110,10 +111,16 @@ def write_record(path: Path, record: Value) -> None:
 
 def read_record(path: Path, kind: type[T]) -> T | None:
     """The record at `path`; None when there is none, or only the torn rest that a power cut leaves: the store and what
-    runs say the same. Raises `Rejected` for one that this version does not know.
+    runs say the same. Raises `Rejected` for one of another version.
     """
     try:
         document = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return kind.parse(document, where=str(path))
+    try:
+        return kind.parse(document, where=str(path))
+    except Rejected as error:
+        raise Rejected(
+            f"another version of Headgate wrote this: {error.message}",
+            "`headgate down` ends what it has left running, then `headgate up`",
+        ) from error

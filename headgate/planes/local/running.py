@@ -81,7 +81,9 @@ def down(environment: Environment) -> bool:
     if not layout.folder.exists():
         return False
     with alone(layout):
-        running = supervisor_of(layout)
+        running = None
+        with contextlib.suppress(Rejected):  # of another version: found by its command line all the same
+            running = supervisor_of(layout)
         if running:
             processes.stop(running.process, patience=10)
         while others := supervisors_now(environment):  # when it had to be killed, the one that waited has taken over
@@ -256,7 +258,9 @@ def holder(port: int) -> str:
 
 def drain(layout: Layout) -> None:
     """Have the gateway take no new connections and finish what it has."""
-    gateway = read_record(layout.gateway_record, Gateway)
+    gateway = None
+    with contextlib.suppress(Rejected):  # of another version: it is stopped all the same
+        gateway = read_record(layout.gateway_record, Gateway)
     if gateway is None or not processes.alive(gateway.process):
         return
     address = f"http://{HOST}:{gateway.doors.admin}"
