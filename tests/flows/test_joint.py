@@ -68,10 +68,14 @@ def test_harm_in_the_last_takes_the_first_back(folders: Folders, environment: En
 
 
 def test_the_command_stores_all_and_releases_them(
-    folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folders: Folders,
+    environment: Environment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """D-18, C-15: one file, one JSON document, exit code 0; the same command again finds both serving."""
-    where = Environment(home=str(tmp_path / "home"), store=f"file://{tmp_path / 'store'}", plane="memory:joint-command")
+    where = environment.model_copy(update={"store": f"file://{tmp_path / 'store'}"})
     monkeypatch.setattr(Environment, "here", classmethod(lambda _cls, _name="production": where))
     named(folders, "one", "1.0.0")
     named(folders, "two", "1.0.0")
@@ -89,7 +93,7 @@ def test_the_command_stores_all_and_releases_them(
         ("one", "promoted"),
         ("two", "promoted"),
     ]
-    assert shared("memory:joint-command").running("two") == (serves(where, "two"),)
+    assert shared(where.plane).running("two") == (serves(where, "two"),)
 
 
 FILES = {
