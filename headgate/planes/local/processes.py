@@ -151,12 +151,12 @@ def commanded(*words: str) -> Iterator[tuple[Identity, list[str]]]:
 
     One that is just ending has no command line any more, and may still be `alive` for a moment.
     """
-    for pid in psutil.pids():  # `psutil.process_iter` remembers the start of whoever had a number before
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            process = psutil.Process(pid)
-            line = process.cmdline()
-            if all(word in line for word in words) and process.status() != psutil.STATUS_ZOMBIE:
-                yield identified(process), line
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = process.info["cmdline"] or []
+        if process.info["status"] != psutil.STATUS_ZOMBIE and all(word in line for word in words):
+            identity = identity_of(process.pid)  # asked anew: `process` may hold the start of who had its number before
+            if identity:
+                yield identity, line
 
 
 def last_line(log: Path) -> str:

@@ -179,8 +179,7 @@ def launch(environment: Environment, layout: Layout) -> Supervisor:
         if not processes.alive(identity):
             break
         time.sleep(0.05)
-    said = processes.last_line(layout.supervisor_output) or "it said nothing"
-    raise Unavailable(f"the supervisor of {environment.name} did not start: {said}", f"read {layout.supervisor_output}")
+    raise unsupervised(environment, layout, "did not start")
 
 
 def wait_until_ready(environment: Environment, layout: Layout) -> None:
@@ -193,11 +192,16 @@ def wait_until_ready(environment: Environment, layout: Layout) -> None:
             if told["informed"] and told["published"]:
                 return
         if present(environment, layout) is None:  # also when the one that was found was just about to end
-            said = processes.last_line(layout.supervisor_output) or "it said nothing"
-            raise Unavailable(f"the supervisor of {environment.name} ended: {said}", f"read {layout.supervisor_log}")
+            raise unsupervised(environment, layout, "ended")
         time.sleep(0.05)
     missing = told.get("message") or ("the gateway" if told.get("informed") else f"an answer of {environment.store}")
     raise Unavailable(f"environment {environment.name} is not ready: {missing}", f"read {layout.supervisor_log}")
+
+
+def unsupervised(environment: Environment, layout: Layout, why: str) -> Unavailable:
+    """There is no supervisor any more, with its last words."""
+    said = processes.last_line(layout.supervisor_output) or "it said nothing"
+    return Unavailable(f"the supervisor of {environment.name} {why}: {said}", f"read {layout.supervisor_output}")
 
 
 def write_once(environment: Environment) -> None:
